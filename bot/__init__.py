@@ -1,0 +1,1 @@
+"""The core of OZG-Lotse: knowledge, matching, answering, journal.  Adapters live beside it."""

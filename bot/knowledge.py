@@ -1,0 +1,315 @@
+"""What the maintainers write: the models of the YAML files, and `load()`.
+
+The models are the schema (the JSON Schema for editors is generated from them), so their
+descriptions are German.  Loading never raises for what a file says: it collects `Problem`s.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from bot.chat import Audience
+from bot.yamltext import Document, Position, Unreadable, read
+from bot.yamltext import Path as FieldPath
+
+Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(?:-[a-z0-9]+)*$", max_length=80)]
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
+Markdown = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
+Language = Literal["de", "en"]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Links(Model):
+    """Verweise auf andere Einträge, für Folgefragen wie „wer macht das?“."""
+
+    who: Id | None = Field(None, description="Eintrag, der sagt, wer das macht.")
+    cost: Id | None = Field(None, description="Eintrag, der sagt, was das kostet.")
+    contact: Id | None = Field(None, description="Eintrag mit dem Kontakt.")
+    overview: Id | None = Field(None, description="Eintrag mit dem Überblick über die Reihe.")
+    duration: Id | None = Field(None, description="Eintrag zu Dauer und Fristen.")
+    advantages: Id | None = Field(None, description="Eintrag mit den Vorteilen.")
+    disadvantages: Id | None = Field(None, description="Eintrag mit den Nachteilen.")
+    milestone: Id | None = Field(None, description="Eintrag mit den Meilensteinen.")
+
+
+class Reference(Model):
+    """Fundstelle einer Aussage in einem Dokument."""
+
+    document: Id = Field(description="Kürzel eines Dokuments aus „documents“.")
+    slide: Line | None = Field(None, description="Titel der Folie oder des Abschnitts.")
+    page: Line | None = Field(None, description="Gedruckte Seite, nur wenn lesbar, z. B. „S. 12“.")
+    quote: Markdown | None = Field(None, description="Beleg: der Wortlaut der Quelle.")
+    uncertain: bool = Field(False, description="Ist die Zuordnung in der Quelle unsicher?")
+    facts: tuple[Line, ...] = Field((), description="Nummern der Fakten, auf denen das beruht.")
+
+
+class Status(StrEnum):
+    APPROVED = "freigegeben"
+    DRAFT = "entwurf"
+
+
+class Care(Model):
+    """Pflege: wer zuständig ist und wann wieder geprüft wird."""
+
+    owner: Line = Field(description="Wer den Eintrag pflegt (Stelle, keine Person).")
+    checked: datetime.date = Field(description="Zuletzt geprüft am, JJJJ-MM-TT.")
+    review: datetime.date = Field(description="Wieder prüfen bis, JJJJ-MM-TT.")
+    status: Status = Field(Status.APPROVED, description="Nur „freigegeben“ wird ausgegeben.")
+
+
+class Tests(Model):
+    """Probefragen: werden bei jeder Prüfung gestellt, sind aber kein Suchtext."""
+
+    hits: tuple[Line, ...] = Field((), description="Fragen, die hierher führen müssen.")
+    misses: tuple[Line, ...] = Field((), description="Fragen, die nicht hierher führen dürfen.")
+
+
+class Kind(StrEnum):
+    ANSWER = "antwort"
+    GAP = "luecke"  # an honest "the source does not say it"; counts as unknown
+
+
+class Entry(Model):
+    """Ein Eintrag: eine Antwort und alles, woran sie gefunden wird."""
+
+    id: Id = Field(description="Kürzel: Kleinbuchstaben, Ziffern, Bindestriche.")
+    title: Line = Field(description="Überschrift der Antwort.")
+    kind: Kind = Field(
+        Kind.ANSWER, description="„luecke“: ehrlicher Eintrag, die Quelle sagt es nicht."
+    )
+    answer: Markdown = Field(description="Kurze Antwort, höchstens etwa 900 Zeichen.")
+    passage: Markdown | None = Field(None, description="Langtext, kommt auf „mehr“.")
+    questions: tuple[Line, ...] = Field((), description="So wird gefragt.")
+    keywords: tuple[Line, ...] = Field((), description="Schlagwörter, auch Umgangssprache.")
+    not_for: tuple[Line, ...] = Field((), description="Wörter, bei denen er nicht gemeint ist.")
+    milestone: Line | None = Field(None, description="Meilenstein, mit dem der Schritt endet.")
+    links: Links = Field(default_factory=lambda: Links.model_construct(), description="Verweise.")
+    related: tuple[Id, ...] = Field((), description="Verwandte Einträge, als „Weiter“ angeboten.")
+    contacts: tuple[Id, ...] = Field((), description="Kürzel aus „contacts“, werden angehängt.")
+    sources: tuple[Reference, ...] = Field((), description="Fundstellen.")
+    audience: Audience = Field(Audience.PUBLIC, description="„intern“: nicht in fremde Räume.")
+    care: Care | None = Field(None, description="Pflege.")
+    tests: Tests = Field(
+        default_factory=lambda: Tests.model_construct(), description="Probefragen."
+    )
+
+
+class Series(Model):
+    """Eine Reihe, durch die man mit „danach“ und „davor“ geht."""
+
+    id: Id
+    title: Line = Field(description="Name der Reihe, z. B. „Projektphasen“.")
+    entries: tuple[Id, ...] = Field(min_length=2, description="Einträge in ihrer Reihenfolge.")
+    before: Line | None = Field(None, description="Was vor dem ersten gilt.")
+    after: Line | None = Field(None, description="Was nach dem letzten gilt.")
+    unordered: tuple[Id, ...] = Field(
+        (), description="Benachbarte Einträge, deren Reihenfolge die Quelle offen lässt."
+    )
+    unordered_note: Line | None = Field(None, description="Satz, der das sagt.")
+
+
+class SourceDocument(Model):
+    """Ein Dokument, aus dem zitiert wird."""
+
+    id: Id
+    title: Line
+    publisher: Line | None = None
+    date: datetime.date | None = Field(None, description="Datum des Dokuments, JJJJ-MM-TT.")
+    version: Line | None = Field(None, description="Fassung, z. B. „Leitfaden 1.2“.")
+    url: Line | None = Field(None, description="Adresse, https.")
+    supplement: bool = Field(False, description="Ergänzung, nicht aus den Folien.")
+    notice: Line | None = Field(None, description="Hinweis, der jeder Antwort daraus folgt.")
+
+
+class Contact(Model):
+    """Eine Anlaufstelle; Einträge verweisen darauf."""
+
+    id: Id
+    name: Line
+    email: Line | None = None
+    phone: Line | None = None
+    address: Line | None = None
+    url: Line | None = None
+    notice: Line | None = Field(None, description="Hinweis, der immer mit ausgegeben wird.")
+
+
+class Synonyms(Model):
+    """Wörter, die dasselbe meinen."""
+
+    words: tuple[Line, ...] = Field(min_length=2)
+
+
+class KnowledgeFile(Model):
+    """Eine Datei des Wissensbestands: ein Thema."""
+
+    language: Language | None = Field(None, description="Sprache des Ordners: de oder en.")
+    topic: Line | None = Field(None, description="Name des Themas.")
+    entries: tuple[Entry, ...] = Field((), description="Einträge.")
+    series: tuple[Series, ...] = Field((), description="Reihen.")
+    documents: tuple[SourceDocument, ...] = Field((), description="Dokumente.")
+    contacts: tuple[Contact, ...] = Field((), description="Anlaufstellen.")
+    synonyms: tuple[Synonyms, ...] = Field((), description="Gleichbedeutende Wörter.")
+    texts: Mapping[str, Markdown] = Field(default_factory=dict, description="Texte des Bots.")
+    cues: Mapping[str, tuple[Line, ...]] = Field(
+        default_factory=dict, description="Wendungen, an denen der Bot Folgefragen erkennt."
+    )
+
+
+class Level(StrEnum):
+    ERROR = "FEHLER"
+    WARNING = "WARNUNG"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing that is wrong; `str()` is the line that `lotse check` prints."""
+
+    path: str
+    position: Position
+    level: Level
+    field: str
+    text: str
+
+    def __str__(self) -> str:
+        what = f"{self.field}: {self.text}" if self.field else self.text
+        where = f"{self.path}:{self.position.line}:{self.position.column}"
+        return f"{where} {self.level} {what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    title: str
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeBase:
+    """Everything in force, immutable; files are read in the order of their names."""
+
+    language: Language
+    entries: Mapping[str, Entry]
+    topics: tuple[Topic, ...] = ()
+    series: tuple[Series, ...] = ()
+    documents: Mapping[str, SourceDocument] = field(default_factory=dict)
+    contacts: Mapping[str, Contact] = field(default_factory=dict)
+    synonyms: tuple[tuple[str, ...], ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+    cues: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    revision: str = ""  # short hash over all files
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file as read, kept for the checks: they need places."""
+
+    path: str  # as shown in problems
+    document: Document
+    content: KnowledgeFile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    base: KnowledgeBase | None  # None where an error stands in the way
+    problems: tuple[Problem, ...]
+    files: tuple[SourceFile, ...]
+
+
+def shipped() -> Path:
+    """The knowledge that comes with the program, in a checkout and in an installed wheel."""
+    return Path(__file__).resolve().parent.parent / "knowledge"
+
+
+def load(folder: Path) -> Loaded:
+    """Read every YAML file below `folder`.  Raises nothing for what the files contain."""
+    problems: list[Problem] = []
+    files: list[SourceFile] = []
+    digest = hashlib.sha256()
+    paths = sorted(p for p in folder.rglob("*") if p.suffix in {".yaml", ".yml"})
+    if not paths:
+        problems.append(Problem(str(folder), Position(), Level.ERROR, "", _no_files(folder)))
+    for path in paths:
+        shown = _shown(path)
+        try:
+            raw = path.read_bytes()
+            digest.update(raw)
+            document = read(raw.decode("utf-8-sig"))
+        except Unreadable as error:
+            problems.append(Problem(shown, error.position, Level.ERROR, "", str(error)))
+        except (OSError, UnicodeDecodeError) as error:
+            text = f"Die Datei lässt sich nicht als UTF-8 lesen: {error}"
+            problems.append(Problem(shown, Position(), Level.ERROR, "", text))
+        else:
+            content, wrong = _validate(shown, document)
+            problems += wrong
+            files.append(SourceFile(shown, document, content))
+    contents = [f.content for f in files if f.content]
+    broken = any(p.level is Level.ERROR for p in problems)
+    base = None if broken else assemble(contents, revision=digest.hexdigest()[:12])
+    return Loaded(base, tuple(sorted(problems)), tuple(files))
+
+
+def assemble(contents: Iterable[KnowledgeFile], *, revision: str = "") -> KnowledgeBase:
+    """Put the files of one folder together; drafts stay out."""
+    contents = list(contents)
+    topics = tuple(
+        Topic(c.topic or "", tuple(e for e in c.entries if _in_force(e)))
+        for c in contents
+        if c.entries
+    )
+    return KnowledgeBase(
+        language=next((c.language for c in contents if c.language), "de"),
+        entries={e.id: e for t in topics for e in t.entries},
+        topics=topics,
+        series=tuple(s for c in contents for s in c.series),
+        documents={d.id: d for c in contents for d in c.documents},
+        contacts={k.id: k for c in contents for k in c.contacts},
+        synonyms=tuple(s.words for c in contents for s in c.synonyms),
+        texts={k: v for c in contents for k, v in c.texts.items()},
+        cues={k: v for c in contents for k, v in c.cues.items()},
+        revision=revision,
+    )
+
+
+def _in_force(entry: Entry) -> bool:
+    return entry.care is None or entry.care.status is Status.APPROVED
+
+
+def _shown(path: Path) -> str:
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _no_files(folder: Path) -> str:
+    return (
+        f"In „{folder}“ liegt keine YAML-Datei. Bitte --knowledge oder LOTSE_KNOWLEDGE_DIR prüfen."
+    )
+
+
+def _validate(shown: str, document: Document) -> tuple[KnowledgeFile | None, list[Problem]]:
+    data: Any = document.data if document.data is not None else {}
+    if not isinstance(data, dict):
+        text = "Die Datei muss mit Feldern wie „entries:“ beginnen."
+        return None, [Problem(shown, Position(), Level.ERROR, "", text)]
+    try:
+        return KnowledgeFile.model_validate(data), []
+    except ValidationError as error:
+        return None, [_problem(shown, document, dict(e)) for e in error.errors()]
+
+
+def _problem(shown: str, document: Document, error: Mapping[str, Any]) -> Problem:
+    path: FieldPath = tuple(error["loc"])
+    name = ".".join(str(p) for p in path if isinstance(p, str))
+    return Problem(shown, document.position(path), Level.ERROR, name, str(error["msg"]))
