@@ -1,1 +1,1 @@
-"""Ways to talk with the bot.  Each file knows `bot.chat` and `bot.markup`, nothing else of the bot."""
+"""Ways to talk with the bot.  Of the bot, each file knows `bot.chat` and `bot.markup` only."""

@@ -226,6 +226,19 @@ class Desk(Protocol):
 
     async def rated(self, feedback: Feedback) -> None: ...
 
+    async def joined(self, conversation: Conversation, message_id: str) -> None:
+        """A conversation of two has begun: post the greeting, once."""
+
+    async def team_answered(self, team: Conversation, posted: str, text: str) -> bool:
+        """The team answered the handed-over question that the bot posted as `posted`.
+
+        The text goes back into the asker's thread, marked as the team's answer.
+        False where `posted` is no handed-over question.
+        """
+
+    async def team_noted(self, team: Conversation, posted: str) -> bool:
+        """The team wants the handed-over question in the knowledge: an open item, no change."""
+
     async def cursor(self, name: str) -> str | None:
         """The value last stored under `name`, None at the first start."""
 
@@ -244,6 +257,7 @@ class Adapter(Protocol):
     """A way to talk: one file in `adapters/`, one line in `bot/cli.py`."""
 
     name: str
+    team: Conversation | None  # where handed-over questions go; None where none is configured
 
     async def run(self, desk: Desk) -> None:
         """Connect and hand messages to the desk until cancelled; reconnects by itself.
