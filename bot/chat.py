@@ -7,7 +7,7 @@ delivers it as a `Delivery` and says what it `Posted`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -175,6 +175,16 @@ class Feedback:
     reason: str = ""
 
 
+class Purpose(StrEnum):
+    """What a delivery is for; most adapters treat all alike but `HANDOVER`."""
+
+    ANSWER = "answer"
+    GREETING = "greeting"  # the first message in a conversation of two
+    NOTICE = "notice"  # "too many questions", said once
+    HANDOVER = "handover"  # into the team's room: offer answering and taking into the knowledge
+    TEAM_ANSWER = "team_answer"  # the team's words, back in the asker's thread
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """A reply on its way out.  `key` is the same on every try of the same answer."""
@@ -184,6 +194,8 @@ class Delivery:
     reply: Reply
     replaces: str = ""  # the platform's id of the answer that this one replaces
     attempt: int = 1  # from the second on, the outcome of an earlier one may be unknown
+    purpose: Purpose = Purpose.ANSWER
+    also_replaces: tuple[str, ...] = ()  # further parts of the replaced answer, if it was split
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +260,13 @@ class Desk(Protocol):
     async def is_own(self, conversation: Conversation, posted: str) -> bool:
         """Whether `posted` is the id of a message that the bot posted."""
 
+    async def hold(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Run `work` in one process only, of all that share the store (one Matrix account).
+
+        Waits as a standby while another process holds `name`; cancels the work and waits
+        again when the hold is lost; returns or raises as the work does.
+        """
+
 
 class StoreUnavailable(Exception):
     """The journal cannot be written now; nothing was lost, nothing was acknowledged."""
@@ -256,7 +275,8 @@ class StoreUnavailable(Exception):
 class Adapter(Protocol):
     """A way to talk: one file in `adapters/`, one line in `bot/cli.py`."""
 
-    name: str
+    name: str  # as in `Conversation.adapter`
+    workspace: str  # the one it serves, as in `Conversation.workspace`; "" serves all of `name`
     team: Conversation | None  # where handed-over questions go; None where none is configured
 
     async def run(self, desk: Desk) -> None:
@@ -272,4 +292,7 @@ class Adapter(Protocol):
         """Remove an answer whose question was deleted."""
 
     def connected(self) -> bool:
-        """Whether questions reach the bot right now (for `/readyz`)."""
+        """Whether it may receive and deliver right now (for `/readyz`).
+
+        Answers wait while this is False: not yet connected, reconnecting, a standby.
+        """
