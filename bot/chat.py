@@ -260,13 +260,6 @@ class Desk(Protocol):
     async def is_own(self, conversation: Conversation, posted: str) -> bool:
         """Whether `posted` is the id of a message that the bot posted."""
 
-    async def lead(self, name: str, holder: str, seconds: float) -> bool:
-        """Take or renew the lease `name` for `holder`; False while another one holds it.
-
-        It ends by itself after `seconds` on the store's clock; 0 gives it back at once.
-        Matrix: one process per bot account, a second one waits as a standby.
-        """
-
     async def hold(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Run `work` in one process only, of all that share the store (one Matrix account).
 
