@@ -206,12 +206,24 @@ class Posted:
 
 
 class DeliveryFailed(Exception):
-    """The platform refused; try again after `retry_after_s`, never if `permanent`."""
+    """The platform refused; try again after `retry_after_s`, never if `permanent`.
 
-    def __init__(self, why: str, *, retry_after_s: float = 0.0, permanent: bool = False) -> None:
+    `unsent`: nothing can have reached the platform (a rate limit), so the try does not count
+    as an attempt and the next one need not look whether the answer is already there.
+    """
+
+    def __init__(
+        self,
+        why: str,
+        *,
+        retry_after_s: float = 0.0,
+        permanent: bool = False,
+        unsent: bool = False,
+    ) -> None:
         super().__init__(why)
         self.retry_after_s = retry_after_s
         self.permanent = permanent
+        self.unsent = unsent
 
 
 class CredentialRefused(Exception):
@@ -259,6 +271,23 @@ class Desk(Protocol):
 
     async def is_own(self, conversation: Conversation, posted: str) -> bool:
         """Whether `posted` is the id of a message that the bot posted."""
+
+    async def shown(self, key: str, message: Message) -> bool:
+        """Post the answer that was delivered under `key` once more, as the answer to `message`.
+
+        Slack's "Im Kanal zeigen": an answer only the asker saw becomes everybody's.  Journalled
+        like a question (unique by the message's id) but not answered anew and not counted.
+        False where the answer is no longer stored.
+        """
+
+    async def preview(self, text: str) -> Reply:
+        """What the bot would answer to `text` in a fresh, public thread; nothing is journalled.
+
+        For Slack's App Home: the bot's help, topics, privacy and contact as replies.
+        """
+
+    async def edition(self) -> str:
+        """One German line on the knowledge in force: its state and date."""
 
     async def hold(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Run `work` in one process only, of all that share the store (one Matrix account).
