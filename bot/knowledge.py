@@ -25,6 +25,8 @@ Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 Markdown = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
 Language = Literal["de", "en"]
 
+MAX_BYTES = 1_000_000  # of one file; the shipped base has some 300 kB in all
+
 
 class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -230,24 +232,39 @@ def shipped() -> Path:
     return Path(__file__).resolve().parent.parent / "knowledge"
 
 
+def yaml_files(folder: Path) -> list[Path]:
+    """The files of a knowledge folder in the order of their names; hidden ones do not count."""
+    found = (p for suffix in ("*.yaml", "*.yml") for p in folder.rglob(suffix))
+    return sorted(p for p in found if not p.name.startswith("."))
+
+
 def load(folder: Path) -> Loaded:
     """Read every YAML file below `folder`.  Raises nothing for what the files contain."""
+    paths = yaml_files(folder)
+    if paths:
+        return load_files(paths)
+    missing = Problem(str(folder), Position(), Level.ERROR, "", _no_files(folder))
+    return Loaded(None, (missing,), ())
+
+
+def load_files(paths: Iterable[Path]) -> Loaded:
+    """Read the files as one knowledge base.  Raises nothing for what they contain."""
     problems: list[Problem] = []
     files: list[SourceFile] = []
     digest = hashlib.sha256()
-    paths = sorted(p for p in folder.rglob("*") if p.suffix in {".yaml", ".yml"})
-    if not paths:
-        problems.append(Problem(str(folder), Position(), Level.ERROR, "", _no_files(folder)))
     for path in paths:
         shown = _shown(path)
         try:
-            raw = path.read_bytes()
+            raw = _bytes(path)
             digest.update(raw)
             document = read(raw.decode("utf-8-sig"))
         except Unreadable as error:
             problems.append(Problem(shown, error.position, Level.ERROR, "", str(error)))
-        except (OSError, UnicodeDecodeError) as error:
-            text = f"Die Datei lässt sich nicht als UTF-8 lesen: {error}"
+        except UnicodeDecodeError as error:
+            text = f"Die Datei ist nicht in UTF-8 gespeichert (ab Byte {error.start})."
+            problems.append(Problem(shown, Position(), Level.ERROR, "", text))
+        except OSError as error:
+            text = f"Die Datei lässt sich nicht lesen: {error.strerror}."
             problems.append(Problem(shown, Position(), Level.ERROR, "", text))
         else:
             content, wrong = _validate(shown, document)
@@ -279,6 +296,15 @@ def assemble(contents: Iterable[KnowledgeFile], *, revision: str = "") -> Knowle
         cues={k: v for c in contents for k, v in c.cues.items()},
         revision=revision,
     )
+
+
+def _bytes(path: Path) -> bytes:
+    """The content of a file of allowed size; a giant one is not read to its end."""
+    with path.open("rb") as file:
+        raw = file.read(MAX_BYTES + 1)
+    if len(raw) > MAX_BYTES:
+        raise Unreadable("Die Datei ist größer als 1 MB. Bitte auf mehrere aufteilen.", Position())
+    return raw
 
 
 def _in_force(entry: Entry) -> bool:

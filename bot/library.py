@@ -1,0 +1,90 @@
+"""Holds the knowledge in force: swapped whole when files change, never half, never broken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from bot.knowledge import KnowledgeBase, Problem, load, load_files, shipped, yaml_files
+from bot.matching import Index
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """One state of the knowledge with its index; immutable, so a reply sees one state only."""
+
+    base: KnowledgeBase
+    index: Index
+
+
+class BrokenKnowledge(Exception):
+    """The folder cannot be put in force; `problems` say why, in German."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+class Library:
+    """The edition in force of one folder.  Raises `BrokenKnowledge` where there is none yet."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._seen = _fingerprint(folder)
+        self.edition = publish(folder)
+        self.problems: tuple[Problem, ...] = ()
+        """Why the files on disk are not in force; empty while they are."""
+
+    def refresh(self) -> bool:
+        """Take over changed files; True where a new edition came in force.
+
+        Reads files and builds an index (up to a second): call it off any event loop.
+        """
+        seen = _fingerprint(self.folder)
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        try:
+            edition = publish(self.folder)
+        except BrokenKnowledge as broken:
+            self.problems = broken.problems
+            return False
+        self.problems = ()
+        changed = edition.base.revision != self.edition.base.revision
+        self.edition = edition
+        return changed
+
+
+def publish(folder: Path) -> Edition:
+    """Load and index a folder.  Raises `BrokenKnowledge` for anything that breaks a reply."""
+    loaded = load(folder)
+    if loaded.base is None:
+        raise BrokenKnowledge(loaded.problems)
+    base = with_shipped_words(loaded.base)
+    return Edition(base, Index(base))
+
+
+def with_shipped_words(base: KnowledgeBase) -> KnowledgeBase:
+    """The bot's own texts and cues where a folder brings none of its own."""
+    texts, cues = _shipped_words()
+    return replace(base, texts={**texts, **base.texts}, cues={**cues, **base.cues})
+
+
+@cache
+def _shipped_words() -> tuple[Mapping[str, str], Mapping[str, tuple[str, ...]]]:
+    base = load_files(shipped() / name for name in ("texts.yaml", "cues.yaml")).base
+    return (base.texts, base.cues) if base else ({}, {})
+
+
+def _fingerprint(folder: Path) -> frozenset[tuple[str, int, int, int]]:
+    """Names, sizes and times of the files; a file that vanishes meanwhile counts as gone."""
+    marks = set()
+    for path in yaml_files(folder):
+        try:
+            stat = path.stat()
+        except OSError:
+            continue
+        marks.add((str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino))
+    return frozenset(marks)
