@@ -184,7 +184,7 @@ def foreign(markdown: str) -> tuple[str, ...]:
 def refused(markdown: str) -> tuple[str, ...]:
     """Link targets in the text that `allowed` refuses, in order."""
     parser = MarkdownIt("zero").enable([*_SUBSET, "image"])
-    parser.validateLink = bool  # type: ignore[method-assign]
+    parser.validateLink = bool  # type: ignore[method-assign,assignment]
     nodes = SyntaxTreeNode(parser.parse(markdown)).walk(include_self=False)
     targets = [str(n.attrs.get("href") or n.attrs.get("src", "")) for n in nodes if n.attrs]
     return tuple(t for t in dict.fromkeys(targets) if t and not allowed(t))
@@ -260,13 +260,20 @@ def citation(source: Source, *, dated: bool = False) -> str:
 def source_lines(sources: tuple[Source, ...]) -> list[str]:
     """„Quelle: …“, or „Quellen:“ and a line each; dates only where they differ."""
     dated = len(_dates(sources)) > 1
-    cited = [
-        f"{citation(s, dated=dated)} – {s.url}" if s.url else citation(s, dated=dated)
-        for s in sources
-    ]
-    if len(cited) == 1:
-        return [f"Quelle: {cited[0]}"]
-    return ["Quellen:", *(f"- {c}" for c in cited)] if cited else []
+    mark = "Quelle: " if len(sources) == 1 else "- "
+    lines = ["Quellen:"] if len(sources) > 1 else []
+    for source in sources:
+        address = f" – {source.url}" if source.url else ""
+        lines.append(mark + citation(source, dated=dated) + address)
+        if source.quote:
+            lines.append(proof(source))
+    return lines
+
+
+def proof(source: Source) -> str:
+    """The literal proof in one line, in German quotation marks."""
+    text = " ".join(plain_text(source.quote).split())
+    return f"Beleg: {text}" if text.startswith("„") else f"Beleg: „{text}“"
 
 
 def standing(reply: Reply) -> list[str]:

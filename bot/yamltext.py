@@ -1,21 +1,21 @@
 """YAML that editors write, read safely: text in, plain data and positions out.
 
-YAML 1.2 scalars (`no` stays a text, `0715` stays a text), no duplicate keys, no anchors,
-aliases, merges or tags, capped depth and size.  Every value keeps its line and column.
+Scalars are the text that was typed (`no`, `0715`, `12:30`, `1.10`) but for true, false and
+null; no duplicate keys, anchors, aliases, merges or tags; capped depth and size.  Every value
+keeps its line and column.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Any
 
 import yaml
 
-MAX_CHARACTERS = 2_000_000
+MAX_CHARACTERS = 1_000_000
 MAX_DEPTH = 30
+MAX_NODES = 100_000  # values and containers; 1,000 full entries have some 40,000
 
 Path = tuple[str | int, ...]
 
@@ -24,10 +24,19 @@ try:  # libyaml is some eight times faster; the wheel has it on all usual platfo
 except ImportError:  # pragma: no cover
     from yaml import SafeLoader as _Loader  # type: ignore[assignment]
 
-_INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})\Z")
-_FLOAT = re.compile(r"[-+]?[0-9]{1,18}\.[0-9]{1,18}\Z")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
-_CONSTANTS = {"true": True, "false": False, "null": None, "~": None, "": None}
+_CONSTANTS = {
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
+    "null": None,
+    "Null": None,
+    "NULL": None,
+    "~": None,
+    "": None,
+}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -63,32 +72,67 @@ class Document:
 def read(text: str) -> Document:
     """Parse one YAML document.  Raises `Unreadable`, never anything else."""
     if len(text) > MAX_CHARACTERS:
-        raise Unreadable(f"Die Datei ist größer als {MAX_CHARACTERS} Zeichen.", Position())
+        raise Unreadable(f"Der Text ist länger als {MAX_CHARACTERS} Zeichen.", Position())
     try:
         _refuse_dangers(yaml.parse(text, _Loader))
         node = yaml.compose(text, _Loader)
-        document = Document(None)
-        document.data = _construct(node, (), document.positions) if node else None
-        return document
     except yaml.MarkedYAMLError as error:
         raise Unreadable(_german(error), _position(error.problem_mark)) from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise Unreadable(f"Die Datei ist kein lesbarer Text: {error}", Position()) from None
+    except yaml.reader.ReaderError as error:
+        raise Unreadable(_UNPRINTABLE, _place(text, error.position)) from None
+    except UnicodeEncodeError as error:  # a lone surrogate, never from a UTF-8 file
+        raise Unreadable(_UNPRINTABLE, _place(text, error.start)) from None
+    document = Document(None)
+    document.data = _construct(node, (), document.positions) if node else None
+    return document
+
+
+_UNPRINTABLE = "Hier steht ein unsichtbares Steuerzeichen. Bitte löschen."
 
 
 def _position(mark: Any) -> Position:
     return Position(mark.line + 1, mark.column + 1) if mark else Position()
 
 
+def _place(text: str, index: int) -> Position:
+    before = text[:index]
+    return Position(before.count("\n") + 1, index - before.rfind("\n"))
+
+
+_QUOTE = "Text mit Sonderzeichen bitte in Anführungszeichen setzen."
+_INDENT = "Bitte die Einrückung dieser und der vorigen Zeile prüfen."
+_MEANS = {  # what libyaml and PyYAML say, and what the editor has to do
+    "mapping values are not allowed": f"Ein Doppelpunkt zu viel in der Zeile. {_QUOTE}",
+    "exceeded maximum nesting depth": f"Mehr als {MAX_DEPTH} Ebenen ineinander.",
+    "did not find expected key": _INDENT,
+    "did not find expected '-' indicator": f"Hier wird „- “ erwartet. {_INDENT}",
+    "could not find expected ':'": f"Nach dem Feldnamen fehlt der Doppelpunkt. {_INDENT}",
+    "cannot start any token": f"Mit diesem Zeichen darf kein Text beginnen. {_QUOTE}",
+    "block sequence entries are not allowed": f"Ein „- “ an falscher Stelle. {_INDENT}",
+    "unexpected end of stream": "Ein Anführungszeichen wird nicht geschlossen.",
+    "did not find expected ',' or ']'": f"Eine Liste mit [ wird nicht geschlossen. {_QUOTE}",
+    "did not find expected ',' or '}'": f"Eine Klammer {{ wird nicht geschlossen. {_QUOTE}",
+    "unknown escape character": "Hinter \\ steht ein unbekanntes Zeichen. Bitte '…' statt \"…\".",
+    "undefined alias": "Verweise mit * sind nicht erlaubt. Text bitte in Anführungszeichen setzen.",
+    "expected a single document": "Die Datei enthält mehrere Dokumente. Bitte „---“ löschen.",
+    "control characters are not allowed": _UNPRINTABLE,
+}
+
+
 def _german(error: yaml.MarkedYAMLError) -> str:
-    hint = "Bitte Einrückung, Doppelpunkte und Anführungszeichen in dieser Zeile prüfen."
-    return f"YAML-Fehler ({error.problem or error.context}). {hint}"
+    said = f"{error.problem or ''} {error.context or ''}".strip()
+    for words, meaning in _MEANS.items():
+        if words in said:
+            return meaning
+    return f"Die Datei ist kein gültiges YAML ({said}). {_INDENT}"
 
 
 def _refuse_dangers(events: Iterator[yaml.Event]) -> None:
     """Scan before anything is built: the C loader crashes on depth, aliases may explode."""
     depth = 0
-    for event in events:
+    for count, event in enumerate(events):
+        if count > 2 * MAX_NODES:
+            raise Unreadable(f"Die Datei hat mehr als {MAX_NODES} Werte.", Position())
         here = _position(event.start_mark)
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise Unreadable("Anker und Verweise (& und *) sind nicht erlaubt.", here)
@@ -121,22 +165,4 @@ def _construct(node: yaml.Node, path: Path, positions: dict[Path, Position]) -> 
         return mapping
     if isinstance(node, yaml.SequenceNode):
         return [_construct(item, (*path, i), positions) for i, item in enumerate(node.value)]
-    return _scalar(node.value, quoted=getattr(node, "style", None) is not None)
-
-
-def _scalar(text: str, *, quoted: bool) -> Any:
-    """YAML 1.2 core schema plus dates; everything else, and all that is quoted, is text."""
-    if quoted:
-        return text
-    if text.lower() in _CONSTANTS:
-        return _CONSTANTS[text.lower()]
-    if _INTEGER.match(text):
-        return int(text)
-    if _FLOAT.match(text):
-        return float(text)
-    if _DATE.match(text):
-        try:
-            return date.fromisoformat(text)
-        except ValueError:
-            return text
-    return text
+    return node.value if node.style else _CONSTANTS.get(node.value, node.value)
