@@ -11,7 +11,6 @@ from bot.chat import Message, Outcome, Reply, Unanswered
 from bot.conversation import State, question_kept
 from bot.knowledge import Kind
 from bot.library import Edition
-from bot.markup import plain
 from bot.matching import Match
 from bot.privacy import mask
 from bot.replies import TEAM, TEAM_CALLBACK, View, next_steps, options, present

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bot.chat import Audience, Option, Outcome, Reply, Source
-from bot.knowledge import Contact, Entry, KnowledgeBase, Kind, Reference, Series
+from bot.knowledge import Contact, Entry, Kind, KnowledgeBase, Reference, Series
 from bot.markup import plain
 
 MAX_BODY = 900  # characters of a body; the rest comes with „mehr“

@@ -1,0 +1,150 @@
+"""The counter where adapters hand things in: masks, limits, journals, and wakes the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import structlog
+
+from bot.answering import State, answer
+from bot.chat import (
+    Audience,
+    Conversation,
+    Feedback,
+    Message,
+    Reply,
+    StoreUnavailable,
+)
+from bot.journal import Journal
+from bot.library import Edition
+from bot.privacy import mask
+from bot.wording import knowledge_in_force, team_answer
+
+HOLD_S = 15.0  # a standby takes over at the latest after this
+HOLD_RENEWED_S = 3.0
+MAX_CHARACTERS = 20_000  # of a message; the rest is cut before it is stored
+
+log = structlog.get_logger("lotse.desk")
+
+
+class Desk:
+    """Implements `bot.chat.Desk` on a journal.  `wake` tells the worker that there is work."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        edition: Callable[[], Edition],
+        *,
+        limit_per_minute: int,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._journal = journal
+        self._edition = edition
+        self._limit = limit_per_minute
+        self._wake = wake
+
+    async def receive(
+        self, messages: Sequence[Message], *, cursor: tuple[str, str] | None = None
+    ) -> None:
+        masked = [self._masked(message) for message in messages]
+        await self._journal.receive(masked, cursor, self._limit)
+        self._wake()
+
+    async def retracted(self, conversation: Conversation, message_id: str) -> None:
+        await self._journal.retracted(conversation, message_id)
+        self._wake()
+
+    async def rated(self, feedback: Feedback) -> None:
+        await self._journal.rated(feedback)
+
+    async def joined(self, conversation: Conversation, message_id: str) -> None:
+        begun = Message(conversation, message_id, "", "", datetime.now(UTC), direct=True)
+        await self._journal.joined(begun)
+        self._wake()
+
+    async def team_answered(self, team: Conversation, posted: str, text: str) -> bool:
+        edition = self._edition()
+        known = await self._journal.team_answered(
+            team, posted, lambda question: team_answer(edition, question, text[:MAX_CHARACTERS])
+        )
+        self._wake()
+        return known
+
+    async def team_noted(self, team: Conversation, posted: str) -> bool:
+        return await self._journal.team_noted(team, posted)
+
+    async def cursor(self, name: str) -> str | None:
+        return await self._journal.cursor(name)
+
+    async def has_answered(self, conversation: Conversation) -> bool:
+        return await self._journal.has_answered(conversation)
+
+    async def is_own(self, conversation: Conversation, posted: str) -> bool:
+        return await self._journal.is_own(conversation, posted)
+
+    async def shown(self, key: str, message: Message) -> bool:
+        known = await self._journal.shown(key, self._masked(message))
+        self._wake()
+        return known
+
+    async def preview(self, text: str) -> Reply:
+        nowhere = Conversation("preview", "", "")
+        asked = Message(nowhere, "", "", text, datetime.now(UTC), audience=Audience.PUBLIC)
+        return answer(asked, State.from_json(None), self._edition())[0]
+
+    async def edition(self) -> str:
+        return knowledge_in_force(self._edition().base)
+
+    async def hold(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        token = uuid.uuid4().hex
+        while True:
+            while not await self._taken(name, token):  # noqa: ASYNC110  (another process's)
+                await asyncio.sleep(HOLD_RENEWED_S)
+            log.info("hold_taken", hold=name)
+            working = asyncio.ensure_future(work())
+            losing = asyncio.ensure_future(self._until_lost(name, token))
+            try:
+                await asyncio.wait({working, losing}, return_when=asyncio.FIRST_COMPLETED)
+                if working.done():
+                    return await working
+                log.warning("hold_lost", hold=name)
+            finally:
+                for task in (working, losing):
+                    task.cancel()
+                await asyncio.gather(working, losing, return_exceptions=True)
+                await self._given_back(name, token)
+
+    async def _taken(self, name: str, token: str) -> bool:
+        try:
+            return await self._journal.take(name, token, HOLD_S)
+        except StoreUnavailable:
+            return False
+
+    async def _until_lost(self, name: str, token: str) -> None:
+        """Renew; return when somebody else has it or when it has run out unrenewed."""
+        loop = asyncio.get_running_loop()
+        renewed = loop.time()
+        while loop.time() - renewed < HOLD_S - HOLD_RENEWED_S:
+            await asyncio.sleep(HOLD_RENEWED_S)
+            try:
+                asked = loop.time()
+                if not await self._journal.take(name, token, HOLD_S):
+                    return
+                renewed = asked
+            except StoreUnavailable:
+                continue
+
+    async def _given_back(self, name: str, token: str) -> None:
+        try:
+            await self._journal.give_back(name, token)
+        except StoreUnavailable:
+            log.warning("hold_not_given_back", hold=name)  # it runs out by itself
+
+    def _masked(self, message: Message) -> Message:
+        contacts = self._edition().base.contacts.values()
+        public = [c for contact in contacts for c in (contact.email, contact.phone) if c]
+        return replace(message, text=mask(message.text[:MAX_CHARACTERS], public).text)

@@ -1,0 +1,288 @@
+"""The loop that answers: lease a row, compute its reply once, deliver it until it is there.
+
+Order is kept within a conversation, and no conversation waits for another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from bot import wording
+from bot.answering import State, answer
+from bot.chat import (
+    Adapter,
+    CredentialRefused,
+    Delivery,
+    DeliveryFailed,
+    HandedOver,
+    Posted,
+    Purpose,
+    Reply,
+    StoreUnavailable,
+)
+from bot.journal import HandOver, Job, Journal, LeaseLost
+from bot.library import Edition
+from bot.metrics import Metrics
+
+PARALLEL = 32  # deliveries under way at once
+POLL_S = 1.0  # how soon another process's or a dead worker's row is noticed
+RENEW_S = 5.0
+DELIVERY_S = 90.0  # an adapter that takes longer hangs; its own time-outs are shorter
+BACK_OFF_S, LONGEST_BACK_OFF_S = 0.5, 60.0
+MOST_FAILURES = 20  # about a quarter of an hour
+STORE_RETRY_S = 5.0
+HELLO = "Hallo"  # a conversation of two begins with the core's answer to this
+
+log = structlog.get_logger("lotse.worker")
+
+
+class Worker:
+    """Answers for `adapters` until stopped.
+
+    `alive` is called on every turn of the loop; `refused` when a delivery meets a refused
+    credential.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        adapters: Sequence[Adapter],
+        edition: Callable[[], Edition],
+        *,
+        owner: str,
+        metrics: Metrics | None = None,
+        alive: Callable[[], None] = lambda: None,
+        refused: Callable[[Adapter, CredentialRefused], None] = lambda _adapter, _error: None,
+    ) -> None:
+        self._journal = journal
+        self._adapters = list(adapters)
+        self._edition = edition
+        self._owner = owner
+        self._metrics = metrics or Metrics()
+        self._alive = alive
+        self._refused = refused
+        self._work = asyncio.Event()
+        self._stopping = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._thinking = ThreadPoolExecutor(1, thread_name_prefix="lotse-core")
+        self.store_works = True
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._work.set()
+
+    async def run(self) -> None:
+        """Work until `stop`; then finish what is under way and give the rest back."""
+        loop = asyncio.get_running_loop()
+        renewed = loop.time()
+        try:
+            while not self._stopping:
+                self._alive()
+                self._work.clear()
+                jobs = await self._claimed()
+                for job in jobs:
+                    self._start(self._handled(job))
+                if self._tasks and loop.time() - renewed >= RENEW_S:
+                    renewed = loop.time()
+                    await self._quietly(self._journal.renew(self._owner))
+                if not jobs:
+                    await self._wait(POLL_S if self.store_works else STORE_RETRY_S)
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._quietly(self._journal.release(self._owner))
+            self._thinking.shutdown(wait=False, cancel_futures=True)
+
+    def stop(self) -> None:
+        """Take nothing new; `run` returns when what is under way is done."""
+        self._stopping = True
+        self.wake()
+
+    # --- the loop ---
+
+    async def _claimed(self) -> list[Job]:
+        free = PARALLEL - len(self._tasks)
+        routes = [(a.name, a.workspace) for a in self._adapters if a.connected()]
+        if free <= 0 or not routes:
+            return []
+        try:
+            jobs = await self._journal.claim(self._owner, routes, free)
+        except StoreUnavailable as error:
+            self._metrics.store_failures.inc()
+            if self.store_works:
+                log.error("store_unavailable", reason=str(error))
+            self.store_works = False
+            return []
+        if not self.store_works:
+            log.info("store_available")
+        self.store_works = True
+        return jobs
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._work.wait()
+        except TimeoutError:
+            return
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self.wake()  # the next row of the same conversation is free now
+
+    async def _quietly(self, work: Coroutine[Any, Any, object]) -> None:
+        try:
+            await work
+        except StoreUnavailable as error:
+            log.debug("store_unavailable", reason=str(error))
+
+    # --- one row ---
+
+    async def _handled(self, job: Job) -> None:
+        adapter = self._adapter(job)
+        try:
+            async with asyncio.timeout(DELIVERY_S):
+                await self._settled(job, adapter)
+        except LeaseLost:
+            log.info("lease_lost", adapter=adapter.name)
+        except DeliveryFailed as error:
+            await self._quietly(self._put_off(job, adapter, error))
+        except CredentialRefused as error:
+            later = DeliveryFailed("credential refused", retry_after_s=POLL_S, unsent=True)
+            await self._quietly(self._put_off(job, adapter, later))
+            self._refused(adapter, error)
+        except StoreUnavailable as error:
+            # The lease runs out and the row is taken up again: same key, same reply.
+            self._metrics.store_failures.inc()
+            log.error("store_unavailable", reason=str(error))
+        except Exception as error:
+            # The text of a foreign exception may hold anything, also a question.
+            why = type(error).__name__
+            log.error("delivery_broke", adapter=adapter.name, error=why, where=_where(error))
+            await self._quietly(self._put_off(job, adapter, DeliveryFailed(why)))
+
+    async def _settled(self, job: Job, adapter: Adapter) -> None:
+        if job.withdraw is not None:
+            if job.withdraw.ids:
+                await adapter.withdraw(job.message.conversation, job.withdraw)
+            await self._journal.withdrawn(job)
+            return
+        began = time.monotonic()
+        reply = job.reply or await self._answered(job, adapter)
+        posted = await adapter.deliver(
+            Delivery(
+                key=job.key,
+                message=job.message,
+                reply=reply,
+                replaces=job.replaces[0] if job.replaces else "",
+                also_replaces=job.replaces[1:],
+                attempt=job.attempt,
+                purpose=job.purpose,
+            )
+        )
+        await self._recorded(replace(job, reply=reply), posted)
+        self._metrics.answer_seconds.observe(time.monotonic() - began)
+
+    async def _answered(self, job: Job, adapter: Adapter) -> Reply:
+        """Compute the reply and store it with all that follows from it."""
+        edition = self._edition()
+        reply, state = await self._computed(job, edition)
+        handed = next((e for e in reply.events if isinstance(e, HandedOver)), None)
+        to_team = (
+            HandOver(
+                adapter.team,
+                wording.hand_over(edition, handed.question, callback=handed.callback),
+            )
+            if handed and adapter.team
+            else None
+        )
+        stored = await self._journal.answered(
+            job,
+            reply,
+            state,
+            to_team,
+            lambda said, removed: wording.with_removed(said, removed, edition),
+        )
+        if job.purpose is Purpose.ANSWER:
+            self._metrics.questions.labels(reply.outcome).inc()
+        return stored
+
+    async def _computed(self, job: Job, edition: Edition) -> tuple[Reply, str | None]:
+        if job.purpose is Purpose.NOTICE:
+            return wording.too_many(edition), None
+        with self._metrics.core_seconds.time():
+            return await asyncio.get_running_loop().run_in_executor(
+                self._thinking, _think, job, edition
+            )
+
+    async def _recorded(self, job: Job, posted: Posted) -> None:
+        """Note that the answer is out; a store that is away for a moment is waited for."""
+        for pause in (0.2, 1.0, 3.0):
+            try:
+                return await self._journal.delivered(job, posted)
+            except StoreUnavailable:
+                await asyncio.sleep(pause)
+        return await self._journal.delivered(job, posted)
+
+    async def _put_off(self, job: Job, adapter: Adapter, error: DeliveryFailed) -> None:
+        self._metrics.failures.labels(adapter.name).inc()
+        counts = not error.retry_after_s
+        if error.permanent or (counts and job.failures + 1 >= MOST_FAILURES):
+            log.error("delivery_given_up", adapter=adapter.name, reason=str(error))
+            await self._journal.given_up(job)
+            return
+        wait = error.retry_after_s or back_off(job.failures)
+        log.warning("delivery_put_off", adapter=adapter.name, reason=str(error), wait_s=wait)
+        await self._journal.failed(job, wait, counts=counts, unsent=error.unsent)
+        asyncio.get_running_loop().call_later(wait + 0.01, self.wake)
+
+    def _adapter(self, job: Job) -> Adapter:
+        where = job.message.conversation
+        return next(
+            a
+            for a in self._adapters
+            if a.name == where.adapter and a.workspace in ("", where.workspace)
+        )
+
+
+def back_off(failures: int) -> float:
+    """Seconds until the next try: doubled each time up to a minute, half of it by chance."""
+    longest = min(LONGEST_BACK_OFF_S, BACK_OFF_S * 2.0 ** min(failures, 10))
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311  (jitter, no secret)
+
+
+def _think(job: Job, edition: Edition) -> tuple[Reply, str | None]:
+    """Off the event loop: a hostile question may take a tenth of a second."""
+    greets = job.purpose is Purpose.GREETING
+    message = replace(job.message, text=HELLO) if greets else job.message
+    try:
+        reply, state = answer(message, State.from_json(job.state), edition)
+    except Exception as error:
+        log.error("core_broke", error=type(error).__name__, where=_where(error))
+        return wording.out_of_order(edition), job.state
+    return reply, state.to_json()
+
+
+def _where(error: BaseException) -> str:
+    """File and line of a failure: what helps a developer, without any value."""
+    frame = error.__traceback__
+    while frame and frame.tb_next:
+        frame = frame.tb_next
+    if frame is None:
+        return ""
+    return f"{frame.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{frame.tb_lineno}"
