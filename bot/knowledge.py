@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from rapidfuzz import fuzz, process
 
 from bot.chat import Audience
 from bot.yamltext import Document, Position, Unreadable, read
@@ -335,7 +336,60 @@ def _validate(shown: str, document: Document) -> tuple[KnowledgeFile | None, lis
         return None, [_problem(shown, document, dict(e)) for e in error.errors()]
 
 
+# --- Pydantic's findings in German ----------------------------------------------
+
+_SAYS: Mapping[str, str] = {
+    "missing": "Dieses Feld fehlt.",
+    "string_type": "Hier muss Text stehen. Leeres, true und false bitte in Anführungszeichen.",
+    "string_too_short": "Der Text ist leer.",
+    "string_too_long": "Der Text ist länger als {max_length} Zeichen.",
+    "string_pattern_mismatch": "Nur Kleinbuchstaben a–z, Ziffern und Bindestriche dazwischen.",
+    "tuple_type": "Hier muss eine Liste stehen, jede Zeile mit „- “ davor.",
+    "too_short": "Hier müssen mindestens {min_length} Zeilen stehen.",
+    "enum": "Erlaubt ist nur: {expected}.",
+    "literal_error": "Erlaubt ist nur: {expected}.",
+    "bool_type": "Hier muss true oder false stehen.",
+    "bool_parsing": "Hier muss true oder false stehen.",
+    "date_type": "Hier muss ein Datum wie 2026-11-24 stehen.",
+    "date_from_datetime_parsing": "Hier muss ein Datum wie 2026-11-24 stehen.",
+    "date_from_datetime_inexact": "Hier muss ein Datum wie 2026-11-24 stehen.",
+    "model_type": "Hier müssen eingerückte Felder stehen.",
+    "mapping_type": "Hier müssen eingerückte Felder stehen.",
+}
+
+
 def _problem(shown: str, document: Document, error: Mapping[str, Any]) -> Problem:
     path: FieldPath = tuple(error["loc"])
-    name = ".".join(str(p) for p in path if isinstance(p, str))
-    return Problem(shown, document.position(path), Level.ERROR, name, str(error["msg"]))
+    name = next((p for p in reversed(path) if isinstance(p, str)), "")
+    place = document.position(path)
+    if error["type"] == "extra_forbidden":
+        text = f"Ein Feld „{name}“ gibt es hier nicht.{suggest(name, _fields(path[:-1]))}"
+    else:
+        text = _SAYS.get(error["type"], str(error["msg"]))
+        text = text.format_map({k: str(v) for k, v in error.get("ctx", {}).items()})
+        text = text.replace("'", "").replace(" or ", " oder ")
+    return Problem(shown, place, Level.ERROR, name, text)
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """„ Meinten Sie …?“ with the nearest known name, or nothing where none is near."""
+    nearest = process.extractOne(name, sorted(known), scorer=fuzz.ratio, score_cutoff=60)
+    return f" Meinten Sie „{nearest[0]}“?" if nearest else ""
+
+
+def _fields(path: FieldPath) -> Iterable[str]:
+    """The names of the fields that may stand at a place in a file."""
+    model: type[BaseModel] = KnowledgeFile
+    for step in path:
+        if isinstance(step, str):
+            annotation = model.model_fields[step].annotation
+            model = next(iter(_models(annotation)), model)
+    return model.model_fields
+
+
+def _models(annotation: Any) -> Iterable[type[BaseModel]]:
+    """The models inside a type such as `tuple[Entry, ...]` or `Care | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models(argument)

@@ -165,4 +165,5 @@ def _construct(node: yaml.Node, path: Path, positions: dict[Path, Position]) -> 
         return mapping
     if isinstance(node, yaml.SequenceNode):
         return [_construct(item, (*path, i), positions) for i, item in enumerate(node.value)]
-    return node.value if node.style else _CONSTANTS.get(node.value, node.value)
+    plain = isinstance(node, yaml.ScalarNode) and not node.style
+    return _CONSTANTS.get(node.value, node.value) if plain else node.value
