@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -225,12 +226,19 @@ class SourceFile:
 class Loaded:
     base: KnowledgeBase | None  # None where an error stands in the way
     problems: tuple[Problem, ...]
-    files: tuple[SourceFile, ...]
+    files: tuple[SourceFile, ...]  # those that are readable YAML
 
 
 def shipped() -> Path:
     """The knowledge that comes with the program, in a checkout and in an installed wheel."""
     return Path(__file__).resolve().parent.parent / "knowledge"
+
+
+@cache
+def shipped_words() -> tuple[Mapping[str, str], Mapping[str, tuple[str, ...]]]:
+    """The bot's own texts and cues, for folders that bring none."""
+    base = load_files(shipped() / name for name in ("texts.yaml", "cues.yaml")).base
+    return (base.texts, base.cues) if base else ({}, {})
 
 
 def yaml_files(folder: Path) -> list[Path]:
@@ -340,7 +348,7 @@ def _validate(shown: str, document: Document) -> tuple[KnowledgeFile | None, lis
 
 _SAYS: Mapping[str, str] = {
     "missing": "Dieses Feld fehlt.",
-    "string_type": "Hier muss Text stehen. Leeres, true und false bitte in Anführungszeichen.",
+    "string_type": "Hier muss Text stehen. Wörter wie true bitte in Anführungszeichen.",
     "string_too_short": "Der Text ist leer.",
     "string_too_long": "Der Text ist länger als {max_length} Zeichen.",
     "string_pattern_mismatch": "Nur Kleinbuchstaben a–z, Ziffern und Bindestriche dazwischen.",
@@ -354,6 +362,7 @@ _SAYS: Mapping[str, str] = {
     "date_from_datetime_parsing": "Hier muss ein Datum wie 2026-11-24 stehen.",
     "date_from_datetime_inexact": "Hier muss ein Datum wie 2026-11-24 stehen.",
     "model_type": "Hier müssen eingerückte Felder stehen.",
+    "dict_type": "Hier müssen eingerückte Felder stehen.",
     "mapping_type": "Hier müssen eingerückte Felder stehen.",
 }
 
@@ -373,7 +382,7 @@ def _problem(shown: str, document: Document, error: Mapping[str, Any]) -> Proble
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """„ Meinten Sie …?“ with the nearest known name, or nothing where none is near."""
-    nearest = process.extractOne(name, sorted(known), scorer=fuzz.ratio, score_cutoff=60)
+    nearest = process.extractOne(name, sorted(known), scorer=fuzz.ratio, score_cutoff=75)
     return f" Meinten Sie „{nearest[0]}“?" if nearest else ""
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
-from bot.knowledge import KnowledgeBase, Problem, load, load_files, shipped, yaml_files
+from bot.knowledge import KnowledgeBase, Problem, load, shipped_words, yaml_files
 from bot.matching import Index
 
 
@@ -62,20 +60,14 @@ def publish(folder: Path) -> Edition:
     loaded = load(folder)
     if loaded.base is None:
         raise BrokenKnowledge(loaded.problems)
-    base = with_shipped_words(loaded.base)
+    return edition_of(loaded.base)
+
+
+def edition_of(base: KnowledgeBase) -> Edition:
+    """Index a base; the bot's own texts and cues stand in where it brings none."""
+    texts, cues = shipped_words()
+    base = replace(base, texts={**texts, **base.texts}, cues={**cues, **base.cues})
     return Edition(base, Index(base))
-
-
-def with_shipped_words(base: KnowledgeBase) -> KnowledgeBase:
-    """The bot's own texts and cues where a folder brings none of its own."""
-    texts, cues = _shipped_words()
-    return replace(base, texts={**texts, **base.texts}, cues={**cues, **base.cues})
-
-
-@cache
-def _shipped_words() -> tuple[Mapping[str, str], Mapping[str, tuple[str, ...]]]:
-    base = load_files(shipped() / name for name in ("texts.yaml", "cues.yaml")).base
-    return (base.texts, base.cues) if base else ({}, {})
 
 
 def _fingerprint(folder: Path) -> frozenset[tuple[str, int, int, int]]:

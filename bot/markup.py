@@ -251,7 +251,8 @@ def citation(source: Source, *, dated: bool = False) -> str:
     if source.page:
         text += f" ({source.page})"
     if source.version:
-        text += f", zum {source.version}"
+        text += ", Version " if source.version[0].isdigit() else ", "
+        text += source.version
     if dated and source.date:
         text += f", Stand {german_date(source.date)}"
     return text
