@@ -16,7 +16,7 @@ import click
 from bot.clickwords import speak_german
 
 if TYPE_CHECKING:
-    from bot.library import Edition
+    from bot.library import Edition, Library
 
 EXIT_PROBLEMS = 1  # FEHLER in the knowledge; 2 is Click's for a wrong call
 
@@ -78,39 +78,77 @@ def lotse(context: click.Context, knowledge: Path | None) -> None:
 
 @lotse.command()
 @click.argument("question", metavar="[FRAGE]", required=False)
-@click.option("--jsonl", is_flag=True, help="JSON-Zeilen von der Standardeingabe beantworten.")
+@click.option("--explain", is_flag=True, help="Zeigt, warum dieser Eintrag gefunden wird.")
+@click.option("--jsonl", is_flag=True, help="Beantwortet JSON-Zeilen der Standardeingabe.")
 @click.pass_obj
-def ask(folder: Path, question: str | None, jsonl: bool) -> None:
+def ask(folder: Path, question: str | None, explain: bool, jsonl: bool) -> None:
     """Beantwortet eine Frage.
 
     Mit --jsonl steht in jeder Eingabezeile ein Objekt {"q": "…", "thread": "…", "at": "…"};
     gleicher „thread“ ist ein Gespräch, „at“ die Uhrzeit der Frage (beide freiwillig).
     """
-    if jsonl == (question is not None):
+    if jsonl == (question is not None) or (explain and jsonl):
         raise click.UsageError("Bitte entweder eine Frage angeben oder --jsonl.")
-    edition = _edition(folder)
+    edition = _library(folder).edition
     if question is None:
         from bot.jsonl import Session, serve
 
         serve(sys.stdin.buffer, sys.stdout.buffer, Session(edition, _now))
-        return
-    from bot.answering import State, answer
-    from bot.chat import Conversation, Message
-    from bot.markup import plain
+    elif explain:
+        from bot.explain import explain as explained
 
-    conversation = Conversation("terminal", "", "ask")
-    message = Message(conversation, "1", "ask", question, _now(), direct=True)
-    reply, _ = answer(message, State.from_json(None), edition)
-    click.echo(plain(reply))
+        click.echo(explained(question, edition))
+    else:
+        from bot.answering import State, answer
+        from bot.chat import Conversation, Message
+        from bot.markup import plain
+
+        conversation = Conversation("terminal", "", "ask")
+        message = Message(conversation, "1", "ask", question, _now(), direct=True)
+        reply, _ = answer(message, State.from_json(None), edition)
+        click.echo(plain(reply))
 
 
-def _edition(folder: Path) -> Edition:
-    from bot.library import BrokenKnowledge, publish
+@lotse.command()
+@click.argument("paths", nargs=-1, metavar="[PFAD …]", type=click.Path(exists=True, path_type=Path))
+@click.pass_obj
+def check(folder: Path, paths: tuple[Path, ...]) -> None:
+    """Prüft den Wissensbestand und nennt alles, was nicht stimmt.
+
+    Ohne PFAD den ganzen Ordner; mit PFAD einen anderen Ordner oder einzelne Dateien. Jede
+    Zeile nennt Datei, Zeile, Spalte, Stufe und Feld. FEHLER verhindern, dass der Bestand in
+    Kraft tritt; WARNUNGEN sind abzuwägen.
+    """
+    from bot.knowledge import Level
+    from bot.probes import examine
+
+    today = _now().date()
+    problems = sorted({p for path in paths or (folder,) for p in examine(path, today, folder)})
+    for problem in problems:
+        colour = "red" if problem.level is Level.ERROR else "yellow"
+        level = click.style(problem.level.value, fg=colour)
+        click.echo(str(problem).replace(problem.level.value, level, 1))
+    errors = sum(p.level is Level.ERROR for p in problems)
+    click.echo(f"{errors} FEHLER, {len(problems) - errors} WARNUNGEN", err=True)
+    if errors:
+        sys.exit(EXIT_PROBLEMS)
+
+
+@lotse.command()
+def schema() -> None:
+    """Gibt das JSON-Schema der Wissensdateien aus (für „schema.json“)."""
+    from bot.knowledge import schema as generated
+
+    click.echo(generated(), nl=False)
+
+
+def _library(folder: Path) -> Library:
+    from bot.library import BrokenKnowledge, Library
 
     try:
-        return publish(folder)
+        return Library(folder)
     except BrokenKnowledge as broken:
-        click.echo(f"Der Wissensbestand hat Fehler:\n{broken}", err=True)
+        click.echo(f"Der Wissensbestand tritt nicht in Kraft:\n{broken}", err=True)
         sys.exit(EXIT_PROBLEMS)
 
 

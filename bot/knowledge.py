@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic.json_schema import GenerateJsonSchema
 from rapidfuzz import fuzz, process
 
 from bot.chat import Audience
@@ -229,6 +231,24 @@ class Loaded:
     files: tuple[SourceFile, ...]  # those that are readable YAML
 
 
+class _Schema(GenerateJsonSchema):
+    """Without the titles that Pydantic makes up from the names of fields."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002
+        return False
+
+
+def schema() -> str:
+    """The JSON Schema of a knowledge file, as `knowledge/schema.json` holds it."""
+    generated = KnowledgeFile.model_json_schema(schema_generator=_Schema)
+    for definition in (generated, *generated["$defs"].values()):
+        definition.pop("title")
+        if "enum" in definition:  # what an enumeration means is said at the field, in German
+            definition.pop("description", None)
+    generated = {"$schema": GenerateJsonSchema.schema_dialect, **generated}
+    return json.dumps(generated, ensure_ascii=False, indent=2) + "\n"
+
+
 def shipped() -> Path:
     """The knowledge that comes with the program, in a checkout and in an installed wheel."""
     return Path(__file__).resolve().parent.parent / "knowledge"
@@ -237,7 +257,8 @@ def shipped() -> Path:
 @cache
 def shipped_words() -> tuple[Mapping[str, str], Mapping[str, tuple[str, ...]]]:
     """The bot's own texts and cues, for folders that bring none."""
-    base = load_files(shipped() / name for name in ("texts.yaml", "cues.yaml")).base
+    paths = (shipped() / name for name in ("texts.yaml", "cues.yaml"))
+    base = load_files(path for path in paths if path.exists()).base
     return (base.texts, base.cues) if base else ({}, {})
 
 
@@ -262,23 +283,23 @@ def load_files(paths: Iterable[Path]) -> Loaded:
     files: list[SourceFile] = []
     digest = hashlib.sha256()
     for path in paths:
-        shown = _shown(path)
+        name = shown(path)
         try:
             raw = _bytes(path)
             digest.update(raw)
             document = read(raw.decode("utf-8-sig"))
         except Unreadable as error:
-            problems.append(Problem(shown, error.position, Level.ERROR, "", str(error)))
+            problems.append(Problem(name, error.position, Level.ERROR, "", str(error)))
         except UnicodeDecodeError as error:
             text = f"Die Datei ist nicht in UTF-8 gespeichert (ab Byte {error.start})."
-            problems.append(Problem(shown, Position(), Level.ERROR, "", text))
+            problems.append(Problem(name, Position(), Level.ERROR, "", text))
         except OSError as error:
             text = f"Die Datei lässt sich nicht lesen: {error.strerror}."
-            problems.append(Problem(shown, Position(), Level.ERROR, "", text))
+            problems.append(Problem(name, Position(), Level.ERROR, "", text))
         else:
-            content, wrong = _validate(shown, document)
+            content, wrong = _validate(name, document)
             problems += wrong
-            files.append(SourceFile(shown, document, content))
+            files.append(SourceFile(name, document, content))
     contents = [f.content for f in files if f.content]
     broken = any(p.level is Level.ERROR for p in problems)
     base = None if broken else assemble(contents, revision=digest.hexdigest()[:12])
@@ -320,7 +341,8 @@ def _in_force(entry: Entry) -> bool:
     return entry.care is None or entry.care.status is Status.APPROVED
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
+    """The path as problems name it: relative to where the command was called, if below."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:

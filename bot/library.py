@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bot.checks import breaking
 from bot.knowledge import KnowledgeBase, Problem, load, shipped_words, yaml_files
 from bot.matching import Index
 
@@ -58,8 +59,9 @@ class Library:
 def publish(folder: Path) -> Edition:
     """Load and index a folder.  Raises `BrokenKnowledge` for anything that breaks a reply."""
     loaded = load(folder)
-    if loaded.base is None:
-        raise BrokenKnowledge(loaded.problems)
+    problems = breaking(loaded)
+    if loaded.base is None or problems:
+        raise BrokenKnowledge(problems)
     return edition_of(loaded.base)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from bot.answering import State, answer
 from bot.chat import Conversation, Message, Reply
 from bot.checks import Finding, Subject, check, subject_of
-from bot.knowledge import Level, Problem, load
+from bot.knowledge import Level, Problem, load, shown
 from bot.library import Edition, edition_of
 from bot.markup import plain_text
 from bot.replies import View, present
@@ -64,8 +64,23 @@ def answers_fit(subject: Subject, edition: Edition) -> Iterator[Finding]:
 PROBES: tuple[Probe, ...] = (own_questions_hit, own_tests_pass, answers_fit)
 
 
-def examine(folder: Path, today: date) -> tuple[Problem, ...]:
-    """Everything that is wrong with a folder, at once and sorted by place."""
+def examine(path: Path, today: date, folder: Path) -> tuple[Problem, ...]:
+    """Everything that is wrong at `path`, at once and sorted by place.
+
+    `path` is a knowledge folder, or a part of `folder`, or a single file; a part is looked at
+    within its folder, because its references lead into other files.
+    """
+    whole = folder if path.resolve().is_relative_to(folder.resolve()) else path
+    whole = whole if whole.is_dir() else whole.parent
+    within = shown(path)
+    return tuple(
+        problem
+        for problem in _problems(whole, today)
+        if path.resolve() == whole.resolve() or Path(problem.path).is_relative_to(within)
+    )
+
+
+def _problems(folder: Path, today: date) -> tuple[Problem, ...]:
     loaded = load(folder)
     problems = check(loaded, today)
     if loaded.base is None or any(p.level is Level.ERROR for p in problems):
