@@ -16,7 +16,7 @@ import click
 from bot.clickwords import speak_german
 
 if TYPE_CHECKING:
-    from bot.library import Edition, Library
+    from bot.library import Library
 
 EXIT_PROBLEMS = 1  # FEHLER in the knowledge; 2 is Click's for a wrong call
 
