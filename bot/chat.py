@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 # --- who, where -----------------------------------------------------------------
 
@@ -325,3 +325,20 @@ class Adapter(Protocol):
 
         Answers wait while this is False: not yet connected, reconnecting, a standby.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of `lotse doctor`, German; `remedy` says what to do, empty where all is well."""
+
+    what: str
+    remedy: str = ""
+    warning: bool = False  # it works, but should be mended
+
+
+@runtime_checkable
+class Examined(Protocol):
+    """An adapter that can say whether its side of the platform is in order."""
+
+    async def examine(self) -> Sequence[Finding]:
+        """Look at the platform as it is now, without `run`: credentials, rights, limits."""
