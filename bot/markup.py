@@ -127,7 +127,8 @@ def _block(node: SyntaxTreeNode) -> Block:
 
 
 def _inlines(nodes: Iterable[SyntaxTreeNode]) -> tuple[Inline, ...]:
-    return tuple(_inline(node) for node in nodes)
+    inlines = (_inline(node) for node in nodes)
+    return tuple(i for i in inlines if i != Text(""))
 
 
 def _inline(node: SyntaxTreeNode) -> Inline:
