@@ -1,0 +1,257 @@
+"""Slack: takes questions in before it acknowledges them, delivers every answer exactly once.
+
+One `Slack` serves one workspace through the app that its town created there, over Socket Mode
+or over HTTP behind a reverse proxy.  Beside it: `slack_wire` (requests, sockets, HTTP, pacing),
+`slack_intake` (payloads read), `slack_reception` (listeners), `slack_lookup` (people, rooms),
+`slack_render` and `slack_views` (what is shown), `slack_delivery` (exactly once), `slack_setup`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from datetime import timedelta
+
+import aiohttp
+from slack_bolt.authorization import AuthorizeResult
+
+from adapters import slack_intake as intake
+from adapters import slack_setup as setup
+from adapters import slack_wire as wire
+from adapters.slack_delivery import Courier
+from adapters.slack_lookup import Lookup
+from adapters.slack_reception import Reception, Workspace
+from adapters.slack_wire import CREDENTIAL_ERRORS, Limited, Refused, Unknown, Unsent
+from bot.chat import (
+    Conversation,
+    CredentialRefused,
+    Delivery,
+    DeliveryFailed,
+    Desk,
+    Posted,
+    StoreUnavailable,
+)
+from bot.config import SlackSettings, SlackWorkspace
+
+log = logging.getLogger("lotse.slack")
+
+BEAT_S = 60.0
+MARGIN_S = 600.0  # events may still be on their way for as long as Slack repeats them
+
+
+class Slack:
+    """One workspace.  `workspace` and `team` are known once Slack has said who the bot is."""
+
+    name = "slack"
+
+    def __init__(self, settings: SlackSettings, installation: SlackWorkspace) -> None:
+        self._settings, self._installation = settings, installation
+        self._space: Workspace | None = None
+        self._courier: Courier | None = None
+        self._sockets: wire.Sockets | None = None
+        self._endpoint: wire.Endpoint | None = None
+        self._gave_up: asyncio.Future[None] | None = None  # raises once a credential is refused
+        self._missed = asyncio.Event()  # events may be lost: look through the rooms
+
+    @property
+    def workspace(self) -> str:
+        return self._space.me.team if self._space else ""
+
+    @property
+    def team(self) -> Conversation | None:
+        return self._space.team if self._space else None
+
+    def connected(self) -> bool:
+        if self._sockets is not None:
+            return self._sockets.connected()
+        return self._endpoint is not None and self._endpoint.listening
+
+    async def run(self, desk: Desk) -> None:
+        """Check the set-up, connect, take questions in until cancelled."""
+        self._gave_up = asyncio.get_running_loop().create_future()
+        async with wire.session() as pool:
+            space = self._space = await self._introduce(pool)
+            self._courier = Courier(space.client, pool, space.me, space.lookup, self._refused)
+            reception = Reception(desk, space, self._missed)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._listen(space, reception))
+                    group.create_task(self._catch_up_when_needed(desk, space, reception))
+                    group.create_task(self._beat(desk, space))
+                    group.create_task(_wait_for(self._gave_up))
+            except* CredentialRefused as refused:
+                raise refused.exceptions[0] from None
+            finally:
+                self._sockets = self._endpoint = None
+                reception.close()
+
+    async def deliver(self, delivery: Delivery) -> Posted:
+        """Post the reply, exactly once under `delivery.key` as far as the room shows it."""
+        if self._courier is None:
+            raise DeliveryFailed("not connected yet", retry_after_s=1.0, unsent=True)
+        return await self._courier.deliver(delivery)
+
+    async def withdraw(self, conversation: Conversation, posted: Posted) -> None:
+        """Remove an answer whose question was deleted."""
+        if self._courier is None:
+            raise DeliveryFailed("not connected yet", retry_after_s=1.0, unsent=True)
+        await self._courier.withdraw(conversation, posted)
+
+    # --- start ------------------------------------------------------------------------
+
+    async def _introduce(self, pool: aiohttp.ClientSession) -> Workspace:
+        """Learn who the bot is.  Waits for Slack; raises where the token is refused."""
+        token = self._installation.bot_token.get_secret_value()
+        client = wire.client(pool, self._settings.api_url, token)
+        failures = 0
+        while True:
+            try:
+                found = await wire.call(client.auth_test)
+                break
+            except Refused as refused:
+                raise CredentialRefused(setup.bot_token_refused(refused.error)) from None
+            except (Limited, Unsent, Unknown) as error:
+                delay = wire.backoff_s(failures)
+                failures += 1
+                log.warning("slack does not answer, next try in %.1f s (%s)", delay, error)
+                await asyncio.sleep(delay)
+        if "_scopes" in found:
+            setup.check_scopes({s.strip() for s in found["_scopes"].split(",")})
+        me = intake.Self(
+            str(found["team_id"]), str(found["user_id"]), str(found.get("bot_id") or "")
+        )
+        channel = self._installation.team_channel
+        team = Conversation(self.name, me.team, channel) if channel else None
+        lookup = Lookup(client, me)
+        return Workspace(me, team, client, pool, lookup, token.encode(), self._refused)
+
+    async def _listen(self, space: Workspace, reception: Reception) -> None:
+        app = wire.bolt(wire.client(space.pool, self._settings.api_url), self._authorize)
+        reception.attach(app)
+        if self._installation.app_token is not None:
+            self._sockets = wire.Sockets(
+                app, space.pool, self._open_url, self._missed.set, count=self._settings.sockets
+            )
+            try:
+                await self._sockets.run()
+            except Refused as refused:
+                raise CredentialRefused(setup.app_token_refused(refused.error)) from None
+        elif self._installation.signing_secret is not None and self._settings.port is not None:
+            secret = self._installation.signing_secret.get_secret_value()
+            host, port = self._settings.host, self._settings.port
+            self._endpoint = wire.Endpoint(app, secret, host, port)
+            self._missed.set()
+            try:
+                await self._endpoint.run()
+            except OSError as error:
+                raise CredentialRefused(setup.port_taken(host, port, error)) from None
+
+    async def _authorize(self) -> AuthorizeResult:
+        """One workspace, one token: no request is needed to know it."""
+        assert self._space is not None  # noqa: S101
+        me = self._space.me
+        return AuthorizeResult(
+            enterprise_id=None,
+            team_id=me.team,
+            bot_user_id=me.user,
+            bot_id=me.bot or None,
+            bot_token=self._installation.bot_token.get_secret_value(),
+        )
+
+    async def _open_url(self) -> str:
+        assert self._space is not None  # noqa: S101
+        assert self._installation.app_token is not None  # noqa: S101
+        token = self._installation.app_token.get_secret_value()
+        opened = await wire.call(self._space.client.apps_connections_open, app_token=token)
+        return str(opened["url"])
+
+    def _refused(self, refused: Refused) -> None:
+        """A credential that Slack no longer takes ends the adapter; a scope is named."""
+        if refused.error in CREDENTIAL_ERRORS:
+            if self._gave_up is not None and not self._gave_up.done():
+                text = setup.bot_token_refused(refused.error)
+                self._gave_up.set_exception(CredentialRefused(text))
+        elif refused.error == "missing_scope":
+            log.error("%s", setup.scopes_missing({refused.needed}))
+
+    # --- what was missed --------------------------------------------------------------
+
+    async def _beat(self, desk: Desk, space: Workspace) -> None:
+        """While all is well, remember up to when: an outage begins after that."""
+        while True:
+            await asyncio.sleep(BEAT_S)
+            if self.connected() and not self._missed.is_set():
+                with suppress(StoreUnavailable):
+                    await desk.receive([], cursor=(_seen(space), f"{time.time():.6f}"))
+
+    async def _catch_up_when_needed(
+        self, desk: Desk, space: Workspace, reception: Reception
+    ) -> None:
+        failures = 0
+        while True:
+            await self._missed.wait()
+            try:
+                await self._catch_up(desk, space, reception)
+                self._missed.clear()
+                failures = 0
+            except (Limited, Unsent, Unknown, StoreUnavailable) as error:
+                delay = max(wire.backoff_s(failures), getattr(error, "retry_after_s", 0.0))
+                failures += 1
+                log.warning("slack: cannot look for missed questions yet: %s", error)
+                await asyncio.sleep(delay)
+
+    async def _catch_up(self, desk: Desk, space: Workspace, reception: Reception) -> None:
+        """Take in what was addressed to the bot while it was away, up to the maximum age.
+
+        What is already in the journal stays as it is.  The first start answers nothing old.
+        """
+        now = time.time()
+        last = await desk.cursor(_seen(space))
+        if last is not None:
+            oldest = now - timedelta(hours=self._settings.max_age_hours).total_seconds()
+            since = max(float(last) - MARGIN_S, oldest)
+            for room in await self._known_rooms(space, reception):
+                try:
+                    await _catch_up_in(room, space.lookup, reception, since, oldest)
+                except Refused as refused:
+                    self._refused(refused)
+                    log.warning("slack: a room cannot be looked through: %s", refused.error)
+        await desk.receive([], cursor=(_seen(space), f"{now:.6f}"))
+
+    async def _known_rooms(self, space: Workspace, reception: Reception) -> list[str]:
+        rooms = dict.fromkeys(await reception.remembered_rooms())
+        try:
+            async for room in space.lookup.rooms():
+                rooms[room] = None
+        except Refused as refused:
+            self._refused(refused)
+        return list(rooms)
+
+
+async def _catch_up_in(
+    room: str, lookup: Lookup, reception: Reception, since: float, oldest: float
+) -> None:
+    """Hand in one room's messages since a time; threads with a newer reply included."""
+    missed = []
+    async for root in lookup.history(room, oldest=oldest):
+        missed.append(root)
+        if float(root.get("latest_reply") or 0) > since:
+            replies = lookup.thread(room, str(root["ts"]), oldest=since)
+            missed += [m async for m in replies if m["ts"] != root["ts"]]
+    foreign = await lookup.is_foreign(room)
+    for message in sorted(missed, key=lambda m: str(m["ts"])):
+        if float(message["ts"]) > since:
+            kind = "im" if room.startswith("D") else "channel"
+            event = {k: v for k, v in message.items() if k != "edited"}
+            await reception.on_message({**event, "channel": room, "channel_type": kind}, foreign)
+
+
+def _seen(space: Workspace) -> str:
+    """The cursor's name: up to when nothing was missed."""
+    return f"slack/{space.me.team}/seen"
+
+
+async def _wait_for(future: asyncio.Future[None]) -> None:
+    await future
