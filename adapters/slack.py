@@ -128,7 +128,14 @@ class Slack:
         return Workspace(me, team, client, pool, lookup, token.encode(), self._refused)
 
     async def _listen(self, space: Workspace, reception: Reception) -> None:
-        app = wire.bolt(wire.client(space.pool, self._settings.api_url), self._authorize)
+        identity = AuthorizeResult(
+            enterprise_id=None,
+            team_id=space.me.team,
+            bot_user_id=space.me.user,
+            bot_id=space.me.bot or None,
+            bot_token=self._installation.bot_token.get_secret_value(),
+        )
+        app = wire.bolt(wire.client(space.pool, self._settings.api_url), identity)
         reception.attach(app)
         if self._installation.app_token is not None:
             self._sockets = wire.Sockets(
@@ -147,18 +154,6 @@ class Slack:
                 await self._endpoint.run()
             except OSError as error:
                 raise CredentialRefused(setup.port_taken(host, port, error)) from None
-
-    async def _authorize(self) -> AuthorizeResult:
-        """One workspace, one token: no request is needed to know it."""
-        assert self._space is not None  # noqa: S101
-        me = self._space.me
-        return AuthorizeResult(
-            enterprise_id=None,
-            team_id=me.team,
-            bot_user_id=me.user,
-            bot_id=me.bot or None,
-            bot_token=self._installation.bot_token.get_secret_value(),
-        )
 
     async def _open_url(self) -> str:
         assert self._space is not None  # noqa: S101

@@ -17,15 +17,17 @@ import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters import slack_render as shown
+from adapters import slack_setup as setup
 from adapters import slack_wire as wire
 from adapters.slack_intake import Self
 from adapters.slack_lookup import Lookup
 from adapters.slack_wire import CREDENTIAL_ERRORS, Json, Limited, Pace, Refused, Unknown, Unsent
-from bot.chat import Conversation, Delivery, DeliveryFailed, Posted, Purpose
+from bot.chat import Conversation, CredentialRefused, Delivery, DeliveryFailed, Posted, Purpose
 
 log = logging.getLogger("lotse.slack")
 
 SETTLE_S = 3.0  # an answer of unknown fate is looked up only when it must have arrived
+MOST_SETTLE_S, MOST_ATTEMPTS = 60.0, 40  # about half an hour
 USES_OF_ONE_URL = 5
 EARLIER_S = 60.0  # how far before the question the look-up begins: clocks differ
 
@@ -44,6 +46,7 @@ _GONE_ERRORS = {
 _TO_THE_ASKER = {Purpose.ANSWER, Purpose.NOTICE, Purpose.TEAM_ANSWER}
 
 _ELSEWHERE = "In <#{room}> kann ich nicht antworten ({why}), deshalb hier:"
+_ASKED_THERE = "Sie hatten in <#{room}> gefragt."
 _WHY = {
     "is_archived": "der Kanal ist archiviert",
     "not_in_channel": "ich bin dort kein Mitglied",
@@ -82,12 +85,15 @@ class Courier:
         """Post the reply.  Raises `DeliveryFailed`."""
         try:
             if delivery.message.context.get(PRIVATE) and delivery.purpose in _TO_THE_ASKER:
+                if delivery.purpose is Purpose.TEAM_ANSWER:  # hours later: it must not fade away
+                    room = delivery.message.conversation.room
+                    return await self._directly(delivery, _ASKED_THERE.format(room=room))
                 return await self._whisper(delivery)
             if delivery.replaces:
                 return await self._replace(delivery)
             return await self._speak(delivery)
         except (Refused, Limited, Unsent, Unknown) as error:
-            raise self._failure(error) from None
+            raise self._failure(error, delivery.attempt) from None
 
     async def withdraw(self, conversation: Conversation, posted: Posted) -> None:
         """Remove an answer; what only its asker saw cannot be removed and goes by itself."""
@@ -103,19 +109,26 @@ class Courier:
             except (Limited, Unsent, Unknown) as error:
                 raise self._failure(error) from None
 
-    def _failure(self, error: Refused | Limited | Unsent | Unknown) -> DeliveryFailed:
+    def _failure(
+        self, error: Refused | Limited | Unsent | Unknown, attempt: int = 1
+    ) -> DeliveryFailed | CredentialRefused:
         """What a failed request means for the journal."""
         match error:
             case Refused():
                 self._refused(error)
                 why = f"slack refused: {error.error} {error.needed}".rstrip()
-                return DeliveryFailed(why, permanent=error.error not in CREDENTIAL_ERRORS)
+                if error.error in CREDENTIAL_ERRORS:
+                    return CredentialRefused(setup.bot_token_refused(error.error))
+                return DeliveryFailed(why, permanent=True)
             case Limited():
                 return DeliveryFailed("rate limit", retry_after_s=error.retry_after_s)
             case Unsent():
                 return DeliveryFailed(f"not sent: {error}", retry_after_s=1.0, unsent=True)
             case Unknown():
-                return DeliveryFailed(f"fate unknown: {error}", retry_after_s=SETTLE_S)
+                wait_s = min(MOST_SETTLE_S, SETTLE_S * 2 ** (attempt - 1))
+                why = f"fate unknown: {error}"
+                hopeless = attempt >= MOST_ATTEMPTS
+                return DeliveryFailed(why, retry_after_s=wait_s, permanent=hopeless)
 
     # --- for everybody in the room --------------------------------------------------
 
@@ -129,12 +142,11 @@ class Courier:
             if alone or not delivery.message.asker or refused.error in hopeless:
                 raise
             why = _WHY.get(refused.error, f"Slack meldet „{refused.error}“")
-            return await self._speak_to_asker(delivery, place.room, why)
+            return await self._directly(delivery, _ELSEWHERE.format(room=place.room, why=why))
 
-    async def _speak_to_asker(self, delivery: Delivery, refused_by: str, why: str) -> Posted:
-        """The room takes no answer: say it to the asker directly."""
+    async def _directly(self, delivery: Delivery, hint: str) -> Posted:
+        """Say it to the asker in a conversation of two, and why there."""
         room = await self._direct(delivery.message.asker)
-        hint = _ELSEWHERE.format(room=refused_by, why=why)
         ids = await self._post(delivery, Place(room), hint=hint)
         return Posted(tuple(f"{room}/{ts}" for ts in ids))
 

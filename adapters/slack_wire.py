@@ -20,6 +20,7 @@ from aiohttp import WSMsgType, web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app
 from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.response import BoltResponse
 from slack_sdk.errors import SlackApiError
 from slack_sdk.signature import SignatureVerifier
@@ -153,8 +154,12 @@ def _quiet(name: str) -> logging.Logger:
     return logger
 
 
-def bolt(web_client: AsyncWebClient, authorize: Callable[..., Awaitable[Any]]) -> AsyncApp:
+def bolt(web_client: AsyncWebClient, identity: AuthorizeResult) -> AsyncApp:
     """A Bolt app that acknowledges only after its listener has returned without an error."""
+
+    async def authorize() -> AuthorizeResult:
+        return identity  # one workspace, one token: no request is needed to know it
+
     return AsyncApp(
         client=web_client,
         authorize=authorize,
