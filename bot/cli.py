@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,8 @@ import click
 from bot.clickwords import speak_german
 
 if TYPE_CHECKING:
+    from bot.chat import Adapter
+    from bot.config import Settings
     from bot.library import Library
 
 EXIT_PROBLEMS = 1  # FEHLER in the knowledge; 2 is Click's for a wrong call
@@ -25,6 +26,9 @@ Rückgabewerte:
   0  in Ordnung
   1  FEHLER im Wissensbestand
   2  falscher Aufruf
+  3  falsche Einstellungen
+  4  keine Plattform erreichbar
+  5  Speicher nicht benutzbar
 """
 
 
@@ -34,11 +38,30 @@ def main() -> None:
     lotse(prog_name="lotse")
 
 
-def _version() -> str:
+def _say_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    if not asked or context.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        return version("ozg-lotse")
+        click.echo(f"lotse {version('ozg-lotse')}")
     except PackageNotFoundError:
-        return "(nicht installiert)"
+        click.echo("lotse (nicht installiert)")
+    context.exit()
+
+
+# The operator's commands live in `bot.operations`; their names and lines stand here too, so
+# that `ask` and `--help` need not import the store.
+OPERATING = {
+    "run": "Startet den Bot auf allen eingerichteten Plattformen, bis SIGTERM.",
+    "config": "Zeigt jede Einstellung und woher sie kommt, Geheimnisse verdeckt.",
+    "stats": "Zählt Fragen, Rückmeldungen und was noch offen ist.",
+    "doctor": "Prüft Einstellungen, Speicher, Wissen und Plattformen und sagt, was zu tun ist.",
+    "agenda": "Schreibt die für die Sprechstunde vorgemerkten Fragen als Markdown.",
+    "data": "Auskunft und Löschung für eine Person.",
+    "backup": "Sichert den Speicher im laufenden Betrieb in eine neue Datei.",
+    "restore": "Spielt eine Sicherung ein; der bisherige Speicher bleibt daneben liegen.",
+}
 
 
 class Command(click.Command):
@@ -49,7 +72,49 @@ class Command(click.Command):
 
 
 class Commands(click.Group):
+    """The commands of this file, and those of `bot.operations` once one of them is called."""
+
     command_class = Command
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *OPERATING]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in OPERATING:
+            return super().get_command(ctx, cmd_name)
+        try:
+            from bot.operations import COMMANDS
+        except ModuleNotFoundError as missing:
+            raise click.ClickException(_missing(missing, "run")) from None
+        command = next(c for c in COMMANDS if c.name == cmd_name)
+        command.options_metavar = "[OPTIONEN]"
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        names = super().list_commands(ctx)
+        own = {name: self.commands[name].get_short_help_str(80) for name in names}
+        for title, lines in (("Fragen und pflegen", own), ("Betreiben", OPERATING)):
+            with formatter.section(title):
+                formatter.write_dl(list(lines.items()))
+
+
+def adapters(settings: Settings) -> list[Adapter]:
+    """Every platform that is configured; adding one is one file and one line here."""
+    found: list[Adapter] = []
+    try:
+        if settings.matrix:
+            from adapters.matrix import Matrix
+
+            found.append(Matrix(settings.matrix, settings.data_dir))
+    except ModuleNotFoundError as missing:
+        extras = ",".join(n for n in ("matrix", "slack") if getattr(settings, n))
+        raise click.ClickException(_missing(missing, extras)) from None
+    return found
+
+
+def _missing(error: ModuleNotFoundError, extras: str) -> str:
+    install = f"pip install 'ozg-lotse[{extras}]'"
+    return f"Es fehlt das Paket „{error.name}“. Bitte einrichten mit: {install}"
 
 
 @click.group(
@@ -67,13 +132,21 @@ class Commands(click.Group):
     metavar="ORDNER",
     help="Anderer Wissensordner statt des mitgelieferten.",
 )
-@click.version_option(_version(), prog_name="lotse", help="Zeigt die Version.")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_say_version,
+    help="Zeigt die Version.",
+)
 @click.pass_context
 def lotse(context: click.Context, knowledge: Path | None) -> None:
     """Schlägt im Leitfaden zur OZG-Nachnutzung nach und nennt die Quelle."""
     from bot.knowledge import shipped
 
     context.obj = knowledge or shipped()
+    context.meta["lotse.adapters"] = adapters  # `bot.operations.ADAPTERS`
 
 
 @lotse.command()
