@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -166,6 +167,10 @@ class KnowledgeFile(Model):
     documents: tuple[SourceDocument, ...] = Field((), description="Dokumente.")
     contacts: tuple[Contact, ...] = Field((), description="Anlaufstellen.")
     synonyms: tuple[Synonyms, ...] = Field((), description="Gleichbedeutende Wörter.")
+    phrasings: Mapping[Id, tuple[Line, ...]] = Field(
+        default_factory=dict,
+        description="Weitere Formulierungen: zum Kürzel eines Eintrags, wie sonst gefragt wird.",
+    )
     texts: Mapping[str, Markdown] = Field(default_factory=dict, description="Texte des Bots.")
     cues: Mapping[str, tuple[Line, ...]] = Field(
         default_factory=dict, description="Wendungen, an denen der Bot Folgefragen erkennt."
@@ -309,8 +314,12 @@ def load_files(paths: Iterable[Path]) -> Loaded:
 def assemble(contents: Iterable[KnowledgeFile], *, revision: str = "") -> KnowledgeBase:
     """Put the files of one folder together; drafts stay out."""
     contents = list(contents)
+    more: dict[str, tuple[str, ...]] = defaultdict(tuple)
+    for content in contents:
+        for entry_id, phrasings in content.phrasings.items():
+            more[entry_id] += phrasings
     topics = tuple(
-        Topic(c.topic or "", tuple(e for e in c.entries if _in_force(e)))
+        Topic(c.topic or "", tuple(_asked(e, more[e.id]) for e in c.entries if _in_force(e)))
         for c in contents
         if c.entries
     )
@@ -335,6 +344,13 @@ def _bytes(path: Path) -> bytes:
     if len(raw) > MAX_BYTES:
         raise Unreadable("Die Datei ist größer als 1 MB. Bitte auf mehrere aufteilen.", Position())
     return raw
+
+
+def _asked(entry: Entry, phrasings: tuple[str, ...]) -> Entry:
+    """The entry with what another file adds to its questions."""
+    if not phrasings:
+        return entry
+    return entry.model_copy(update={"questions": entry.questions + phrasings})
 
 
 def _in_force(entry: Entry) -> bool:
