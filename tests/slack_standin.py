@@ -53,7 +53,8 @@ class Fault:
     """Something that goes wrong in the next `times` calls of `method` (`""`: any)."""
 
     method: str
-    kind: str  # status, ratelimited, error, hang, slow, reset (before), lost (after processing)
+    kind: str  # status, ratelimited, error, hang, slow, late (processed though nobody waits),
+    # reset (before processing), lost (after it)
     times: int = 1
     status: int = 500
     retry_after_s: int = 1
@@ -135,6 +136,7 @@ class StandIn:
         self.ack_losses = 0  # this many acks go missing on the way
         self.frozen = False  # sockets that look alive but answer no ping
         self._sockets: list[web.WebSocketResponse] = []
+        self._leaving: set[web.WebSocketResponse] = set()  # get no more envelopes
         self._turn = itertools.count()
         self._waiting: dict[str, tuple[Envelope, asyncio.Event]] = {}
         self._triggers: dict[str, float] = {}
@@ -406,8 +408,6 @@ class StandIn:
         kind = event["type"]
         family = self.rooms[room].kind
         name = f"message.{_FAMILY[family]}" if kind == "message" else kind
-        if kind == "message":
-            name = name.replace("message.channels", "message.channels")
         scope = _EVENT_SCOPE.get(kind, f"{_FAMILY[family]}:history" if kind == "message" else "")
         if name not in self.subscribed or (scope and scope not in self.scopes):
             return
@@ -465,7 +465,7 @@ class StandIn:
         return ""
 
     def _open(self) -> list[web.WebSocketResponse]:
-        return [s for s in self._sockets if not s.closed and not s.get("leaving")]
+        return [s for s in self._sockets if not s.closed and s not in self._leaving]
 
     def _pick(self) -> web.WebSocketResponse | None:
         """Slack gives each envelope to one of the open connections."""
@@ -527,6 +527,7 @@ class StandIn:
             elif frame.type is WSMsgType.TEXT:
                 await self._acknowledged(json.loads(frame.data))
         self._sockets.remove(socket)
+        self._leaving.discard(socket)
         await self._stir()
         return socket
 
@@ -546,7 +547,7 @@ class StandIn:
         """Slack announces that it closes the sockets, and does so."""
         leaving = self._open()
         for socket in leaving:
-            socket["leaving"] = reason != "warning"
+            self._leaving |= {socket} if reason != "warning" else set()
             await socket.send_json(_disconnect(reason))
         if reason != "warning":
             await asyncio.sleep(grace_s)
@@ -611,10 +612,21 @@ class StandIn:
                 await asyncio.sleep(600)
             case "slow":
                 await asyncio.sleep(fault.slow_s)
+            case "late":
+                self._spawn(self._process_later(fault.slow_s, request, method, args))
+                await asyncio.sleep(600)
             case "reset":
                 _abort(request)
                 return web.Response()
         return None
+
+    async def _process_later(
+        self, after_s: float, request: web.Request, method: str, args: Json
+    ) -> None:
+        token = _token(request, args)
+        await asyncio.sleep(after_s)
+        self._dispatch(method, args, token)
+        await self._stir()
 
     def _check_rate(self, method: str, args: Json) -> None:
         if method != "chat.postMessage" or not self.per_room_s:

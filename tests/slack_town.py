@@ -61,6 +61,12 @@ class Bot:
     journal: Journal
     running: asyncio.Future[None]
 
+    async def idle(self, within_s: float = 10.0) -> None:
+        """Until the journal has nothing left to do: a second answer would be there by now."""
+        async with asyncio.timeout(within_s):
+            while (await self.journal.stats()).open:  # noqa: ASYNC110  (a store has no event)
+                await asyncio.sleep(0.02)
+
 
 @asynccontextmanager
 async def bot(
