@@ -1,0 +1,39 @@
+"""Fixtures that several modules share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from tests.postgres import Postgres
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server for the whole run, started when first asked for."""
+    with Postgres() as server:
+        yield server
+
+
+async def new_database(server: Postgres) -> str:
+    """The URL of a fresh, empty database."""
+    name = f"t{uuid4().hex}"
+    connection = await asyncpg.connect(server.url)
+    try:
+        await connection.execute(f"CREATE DATABASE {name}")
+    finally:
+        await connection.close()
+    return server.url.replace("/postgres", f"/{name}")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """A fresh store on each of the two databases: what holds on one must hold on the other."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'lotse.db'}"
+    else:
+        yield await new_database(request.getfixturevalue("postgres"))

@@ -1,0 +1,101 @@
+"""The desk's holds and its answers about what is known."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import update
+
+from bot.chat import Outcome
+from bot.desk import Desk
+from bot.journal import Journal
+from bot.store import open_store
+from bot.tables import holds
+from tests.fakes import edition, eventually
+
+
+@pytest.fixture
+async def journal(store_url: str) -> AsyncIterator[Journal]:
+    opened = Journal(open_store(store_url), b"key")
+    await opened.open()
+    yield opened
+    await opened.store.close()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.desk.HOLD_RENEWED_S", 0.02)
+
+
+def desk(journal: Journal) -> Desk:
+    return Desk(journal, edition, limit_per_minute=0)
+
+
+class Work:
+    """Something only one may do: counts who does it now, and how often it began."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.began = asyncio.Semaphore(0)
+        self.cancelled = 0
+        self.end = asyncio.Event()
+
+    async def __call__(self) -> None:
+        self.now += 1
+        assert self.now == 1
+        self.began.release()
+        try:
+            await self.end.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.now -= 1
+
+
+async def test_a_standby_takes_over_when_the_first_ends(journal: Journal) -> None:
+    work = Work()
+    first = asyncio.ensure_future(desk(journal).hold("account", work))
+    await work.began.acquire()
+    second = asyncio.ensure_future(desk(journal).hold("account", work))
+    await asyncio.sleep(0.1)
+    assert work.now == 1
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    await asyncio.wait_for(work.began.acquire(), 5)
+    work.end.set()
+    await asyncio.wait_for(second, 5)
+
+
+async def test_a_lost_hold_cancels_the_work_and_waits_again(journal: Journal) -> None:
+    work = Work()
+    holding = asyncio.ensure_future(desk(journal).hold("account", work))
+    await work.began.acquire()
+    stolen = update(holds).values(token="thief")
+    await journal.store.write(lambda c: c.execute(stolen).rowcount)
+    await eventually(lambda: bool(work.cancelled))
+    await journal.give_back("account", "thief")
+    await asyncio.wait_for(work.began.acquire(), 5)
+    work.end.set()
+    await asyncio.wait_for(holding, 5)
+
+
+async def test_what_the_work_raises_comes_out(journal: Journal) -> None:
+    async def breaks() -> None:
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        await desk(journal).hold("account", breaks)
+    assert await journal.take("account", "next", 1)
+
+
+async def test_a_preview_leaves_no_trace(journal: Journal) -> None:
+    reply = await desk(journal).preview("Was ist EfA?")
+    assert reply.outcome is Outcome.ANSWER
+    assert (await journal.stats()).outcomes == {}
+
+
+async def test_the_edition_in_one_line(journal: Journal) -> None:
+    assert await desk(journal).edition() == "Wissensstand probe: 2 Einträge"
