@@ -1,62 +1,130 @@
 """The core: a message, the state of its thread and an edition give a reply and a new state.
 
 Pure and total: no clock (time comes with the message), no file, no network, no exception.
+What is tried first wins: a choice, a phrase (small talk, command, follow-up), a question.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
-from bot.chat import Message, Outcome, Reply, Unanswered
-from bot.conversation import State, question_kept
-from bot.knowledge import Kind
+from bot import feedback, smalltalk
+from bot.chat import Message, Outcome, Reply
+from bot.choices import choice
+from bot.commands import command, is_command, marked
+from bot.conversation import CONTEXT, State
+from bot.cues import Cue, cues_of
+from bot.deciding import ANSWER, CHOICE, decide
+from bot.followups import NEED_TOPIC, follow, is_followup, refers_back
+from bot.language import clean
 from bot.library import Edition
-from bot.matching import Match
+from bot.pointing import pointed
 from bot.privacy import mask
-from bot.replies import TEAM, TEAM_CALLBACK, View, next_steps, options, present
+from bot.questions import ask
+from bot.replies import View, within_limits
+from bot.turn import Answered, Turn
 
-__all__ = ["State", "answer"]
+__all__ = ["ANSWER", "CHOICE", "State", "answer", "greeting"]
 
-ANSWER = 0.55  # from this confidence on the best entry is the answer
-CHOICE = 0.55  # from this on, two or three entries together are offered
-LEAST_CHOICE = 0.15  # an entry below is no choice
-NEAR = 0.08  # an entry below is not near enough to be named
+MAX_CHARACTERS = 20_000
+"""What is longer is cut before anything is looked up."""
 
 
-def answer(message: Message, state: State, edition: Edition) -> tuple[Reply, State]:
+def answer(
+    message: Message, state: State, edition: Edition, *, context: timedelta = CONTEXT
+) -> tuple[Reply, State]:
+    """Answer one message of a thread; `context` is how long a thread is remembered."""
     view = View(edition.base, message.at, message.audience)
-    text = mask(message.text).text
-    state = state.forgotten(message.at)
-    matches = [m for m in edition.index.match(text) if view.entry(m.entry)]
-    reply, after = _decided(view, text, matches, state)
-    return reply, after.after(message.at)
-
-
-def _decided(view: View, text: str, matches: list[Match], state: State) -> tuple[Reply, State]:
-    best = matches[0] if matches else None
-    entry = view.entry(best.entry) if best and best.score >= ANSWER else None
-    question = question_kept(text)
-    if entry:
-        gap = entry.kind is Kind.GAP
-        targets = next_steps(view, entry)
-        reply = replace(
-            present(view, entry),
-            options=options(view, targets),
-            prompt=view.say("next") if targets else "",
-            events=(Unanswered(question, (entry.id,)),) if gap else (),
-        )
-        return reply, replace(state, topic=entry.id, shown=entry.id, offers=targets, page=0)
-    likely = tuple(m.entry for m in matches[:3] if m.score >= LEAST_CHOICE)
-    if len(likely) > 1 and sum(m.score for m in matches[:3]) >= CHOICE:
-        reply = Reply(Outcome.CHOICES, view.say("choose"), options=options(view, likely, none=True))
-        return reply, replace(state, offers=likely, question=question)
-    near = tuple(m.entry for m in matches[:2] if m.score >= NEAR)
-    targets = (*near, TEAM, TEAM_CALLBACK)
-    reply = Reply(
-        Outcome.UNKNOWN,
-        view.say("decline" if near else "off_field"),
-        prompt=view.say("nearest"),
-        options=options(view, targets),
-        events=(Unanswered(question, near),),
+    cues = cues_of(edition.base)
+    masked = mask(_tidied(message.text), _public(view))
+    said = tuple(cues.tokens(masked.text))
+    turn = Turn(
+        message=message,
+        text=masked.text,
+        state=state.forgotten(message.at, context),
+        view=view,
+        index=edition.index,
+        cues=cues,
+        said=said,
+        found=tuple(cues.find(said)),
     )
-    return reply, replace(state, offers=targets, question=question)
+    reply, after = _answered(turn)
+    if turn.state.asked:  # only the message after the question can confirm
+        after = replace(after, asked="")
+    reply = within_limits(_framed(turn, reply, masked.kinds))
+    numbers = max((o.number for o in reply.options), default=None)
+    offers = after.offers if numbers is None else after.offers[:numbers]
+    return reply, after.after(message.at, offers=offers, greeted=True)
+
+
+def greeting(edition: Edition, message: Message) -> Reply:
+    """What the bot says when somebody opens a conversation with it."""
+    return smalltalk.greeting(View(edition.base, message.at, message.audience))
+
+
+def _answered(turn: Turn) -> Answered:
+    if not turn.said:
+        return turn.chat("empty"), turn.state
+    if turn.cues.has("show", turn.said[:2]) and (shown := pointed(turn)):
+        return shown
+    if chosen := choice(turn):
+        return chosen
+    if noted := marked(turn):
+        return noted
+    for cue in turn.found:
+        if reply := _phrase(turn, cue):
+            return reply
+    if turn.cues.is_polite(turn.said):
+        return turn.chat("thanks"), turn.state
+    return ask(turn)
+
+
+def _phrase(turn: Turn, cue: Cue) -> Answered | None:
+    """The reply to a phrase, where the rest of the message leaves it to be meant."""
+    if cue.kind in smalltalk.KINDS and not cue.own:
+        return smalltalk.smalltalk(turn, cue.kind)
+    if cue.kind in feedback.KINDS and not cue.own:
+        return feedback.feedback(turn, cue.kind)
+    if cue.kind == "complete":
+        return ask(turn)
+    if is_command(turn, cue):
+        return command(turn, cue.kind)
+    if is_followup(cue.kind) and (turn.state.shown or _needs_topic(turn, cue)):
+        return follow(turn, cue) if refers_back(turn, cue) else None
+    return None
+
+
+def _needs_topic(turn: Turn, cue: Cue) -> bool:
+    """Whether a follow-up without anything before it must be asked back."""
+    if cue.own or cue.kind in ("also", "elliptical"):
+        return False
+    return cue.kind in NEED_TOPIC or not decide(turn).entry
+
+
+def _tidied(text: str) -> str:
+    """What can be read of a text: capped, one space between words, line ends kept."""
+    lines = (" ".join(clean(line).split()) for line in text[:MAX_CHARACTERS].splitlines())
+    return "\n".join(line for line in lines if line)
+
+
+def _public(view: View) -> list[str]:
+    """Addresses and numbers of the knowledge itself, which are nobody's secret."""
+    return [way for c in view.base.contacts.values() for way in (c.email, c.phone) if way]
+
+
+def _framed(turn: Turn, reply: Reply, masked: tuple[str, ...]) -> Reply:
+    """The reply with what stands around any: a line for English readers, notices."""
+    notices = list(reply.notices)
+    if masked:
+        kinds = ", ".join(turn.say(f"personal_{kind}") for kind in masked)
+        notices.append(turn.say("personal_data", kinds=kinds))
+    first = not turn.state.greeted and turn.message.direct
+    if first and reply.body != turn.say("greeting"):
+        notices.append(turn.say("introduction"))
+    lead = reply.lead
+    if turn.cues.is_english(turn.said):
+        known = reply.outcome in (Outcome.ANSWER, Outcome.CHOICES)
+        english = turn.say("english" if known else "english_unknown")
+        lead = f"{english}\n{lead}".strip()
+    return replace(reply, notices=tuple(notices), lead=lead)

@@ -53,6 +53,7 @@ class Message:
     direct: bool = False  # a conversation of two
     audience: Audience = Audience.INTERNAL
     people: tuple[Person, ...] = ()  # those whom the text mentions, the bot excepted
+    asker_name: str = ""  # as the platform shows it, for „für Sie von …“; never kept
     replaces: str = ""  # id of the message that this one edits
     context: Mapping[str, str] = field(default_factory=dict)
     """What the adapter needs to deliver the answer; opaque to the bot, stored with the

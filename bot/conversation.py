@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 VERSION = 1
-MAX_BYTES = 4_000
-MAX_QUESTION = 240  # characters kept of the last question
-MAX_OFFERS = 20
+MAX_BYTES = 4_096
+MAX_QUESTION = 500  # characters kept of the last question
+MAX_OFFERS = 14
 
 CONTEXT = timedelta(minutes=30)  # after the bot's last answer
 CONFIRMATION = timedelta(minutes=5)  # for the answer to "wirklich löschen?"
@@ -27,7 +27,8 @@ class State:
     shown: str = ""  # id of the entry shown last: source, note and rating belong to it
     question: str = ""  # the last question, personal data masked
     offers: tuple[str, ...] = ()  # what the numbers 1, 2, 3 … lead to
-    page: int = 0  # how many parts of the long text of `shown` were given
+    page: int = 0  # which part of the long text of `shown` was given last
+    aspect: str = ""  # what the last follow-up asked of the topic, for "und bei …?"
     asked: str = ""  # the yes-or-no question that is open
     at: str = ""  # ISO time of the bot's last answer
     greeted: bool = False

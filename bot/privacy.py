@@ -24,8 +24,9 @@ _FILE = re.compile(
     r"\b(?P<label>(?i:aktenzeichen|az|gesch(?:ä|ae)ftszeichen|gz|vorgangsnummer|vorgangs-?nr"
     r"|kassenzeichen|steuernummer|steuer-?nr|steuer-?id)\b\.?(?:\s{0,2}(?:nr\.?|lautet|ist))?"
     r"\s{0,2}[:#]?\s{0,2})"
-    r"(?=[A-Za-zÄÖÜäöü./-]{0,12}[\s-]?\d)[\w./-]{1,30}(?:\s[\d./-]{1,20}){0,3}"
+    r"(?=[A-Za-zÄÖÜäöü./-]{0,12}[\s-]?\d)[\w./-]{1,30}(?:\s(?:[A-Z]{1,3}\s)?[\d./-]{1,20}){0,3}"
 )
+_FILE_BY_SHAPE = re.compile(r"(?<![\w/.,-])\d{1,4}(?:[.-]\d{1,6}){1,4}/\d{2,4}(?![\w/-])")
 _PHONE = re.compile(
     r"(?<![\w.,/§-])"
     r"(?:(?:\+|00)\d{1,3}[\s./-]{0,2}(?:\(0\)\s?)?|\(?0)(?!\d?\.\d)\d{1,5}\)?"
@@ -35,7 +36,13 @@ _NAME = re.compile(
     r"\b(?P<label>(?:Herrn?|Frau|Hr\.|Fr\.)\s{1,3}(?:(?:Dr|Prof)\.\s{0,2}){0,3})"
     r"[A-ZÄÖÜ][\w'’-]{1,40}(?:\s[A-ZÄÖÜ][\w'’-]{1,40})?"
 )
-_PATTERNS = ((MAIL, _MAIL), (FILE, _FILE), (NAME, _NAME), (PHONE, _PHONE))
+_PATTERNS = (
+    (MAIL, _MAIL),
+    (FILE, _FILE),
+    (FILE, _FILE_BY_SHAPE),
+    (NAME, _NAME),
+    (PHONE, _PHONE),
+)
 _FEWEST_DIGITS_OF_A_PHONE = 6
 
 

@@ -6,23 +6,30 @@ How something is shown is decided here; what to show is not.  Pure.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bot.chat import Audience, Option, Outcome, Reply, Source
 from bot.knowledge import Contact, Entry, Kind, KnowledgeBase, Reference, Series
-from bot.markup import plain
+from bot.markup import escape, plain
 
 MAX_BODY = 900  # characters of a body; the rest comes with „mehr“
 MAX_REPLY = 1_500  # characters of a whole reply, sources included
 MAX_STEPS = 3
+MAX_TITLE = 90  # characters of an option
 PAGE = 12  # entries listed at once
 OLD = timedelta(days=2 * 365)
 
 # What a number can lead to besides an entry; ids never hold an "@".
 TEAM, TEAM_CALLBACK = "@team", "@team-callback"
-REASONS = {"@wrong": "wrong", "@outdated": "outdated", "@unclear": "unclear", "@topic": "off_topic"}
+REASONS = {
+    "@wrong": "wrong",
+    "@outdated": "outdated",
+    "@unclear": "unclear",
+    "@off-topic": "off_topic",
+}
 BROWSE = "@browse:"  # and the place of a topic, and from which entry on
 
 
@@ -56,7 +63,8 @@ class View:
             return entry.title
         if target.startswith(BROWSE):
             place, start = browsed(target)
-            return self.say("browse_more") if start else self.base.topics[place].title
+            known = place < len(self.base.topics)
+            return self.base.topics[place].title if known and not start else self.say("browse_more")
         return self.say("option_" + target.removeprefix("@").replace("-", "_"))
 
     def known(self, targets: Iterable[str]) -> tuple[str, ...]:
@@ -66,9 +74,14 @@ class View:
 
 
 def browsed(target: str) -> tuple[int, int]:
-    """Topic and first entry of a browsing target: `@browse:2:12` is (2, 12)."""
+    """Topic and first entry of a browsing target: `@browse:2:12` is (2, 12).
+
+    What is no such target, as from a state of another version, is a place beyond all topics.
+    """
     place, _, start = target.removeprefix(BROWSE).partition(":")
-    return int(place), int(start or 0)
+    if not (place.isdecimal() and start.isdecimal()):
+        return sys.maxsize, 0
+    return int(place), int(start)
 
 
 # --- options --------------------------------------------------------------------
@@ -81,10 +94,11 @@ def options(view: View, targets: Sequence[str], *, none: bool = False) -> tuple[
 
 
 def _option(view: View, number: int, target: str) -> Option:
+    title = shortened(view.title(target), MAX_TITLE)
     entry = view.entry(target)
     if entry is None:
-        return Option(number, view.title(target))
-    return Option(number, entry.title, entry.id, plain(present(view, entry)))
+        return Option(number, title)
+    return Option(number, title, entry.id, plain(present(view, entry)))
 
 
 def next_steps(view: View, entry: Entry) -> tuple[str, ...]:
@@ -95,6 +109,64 @@ def next_steps(view: View, entry: Entry) -> tuple[str, ...]:
     named = (*entry.related, links.who, links.overview, links.cost, links.contact)
     steps = view.known(s for s in (*following, *named) if s)
     return tuple(s for s in steps if s != entry.id)[:MAX_STEPS]
+
+
+def shown(view: View, entry: Entry, *, page: int = 0, lead: str = "") -> Reply:
+    """The whole reply that shows an entry: with next steps or, for a gap, with offers."""
+    reply = present(view, entry, page=page, lead=lead)
+    targets = offers(view, entry)
+    gap = entry.kind is Kind.GAP
+    more = page + 1 < page_count(view, entry)
+    return replace(
+        reply,
+        prompt=view.say("nearest" if gap else "next") if targets else "",
+        options=options(view, targets),
+        closing=view.say("closing_more" if more else "closing"),
+    )
+
+
+def offers(view: View, entry: Entry) -> tuple[str, ...]:
+    """What the numbers below an entry lead to."""
+    steps = next_steps(view, entry)
+    return (*steps[:2], TEAM, TEAM_CALLBACK) if entry.kind is Kind.GAP else steps
+
+
+def together(view: View, entries: Sequence[Entry], *, lead: str = "") -> Reply:
+    """Several entries in one reply, each shortened; the numbers lead to the whole of each."""
+    room = MAX_BODY // len(entries) - 40
+    parts = [f"**{escape(e.title)}**\n\n{cut(e.answer, room)[0]}" for e in entries]
+    known = any(e.kind is Kind.ANSWER for e in entries)
+    return Reply(
+        outcome=Outcome.ANSWER if known else Outcome.UNKNOWN,
+        body="\n\n".join(parts),
+        lead=lead,
+        sources=tuple(dict.fromkeys(s for e in entries for s in sources(view, e))),
+        notices=tuple(dict.fromkeys(n for e in entries for n in notices(view, e))),
+        prompt=view.say("whole"),
+        options=options(view, [e.id for e in entries]),
+        entry=entries[0].id,
+        rateable=True,
+    )
+
+
+def within_limits(reply: Reply) -> Reply:
+    """The reply cut to the most that may be sent: first its text, then what stands beside it."""
+    over = len(plain(reply)) - MAX_REPLY
+    if over <= 0:
+        return reply
+    if len(reply.body) > 200:
+        head, _ = cut(reply.body, max(100, len(reply.body) - over))
+        if head != reply.body:
+            return within_limits(replace(reply, body=head))
+    if reply.closing:
+        return within_limits(replace(reply, closing=""))
+    if reply.notices:
+        return within_limits(replace(reply, notices=reply.notices[:-1]))
+    if reply.sources:
+        return within_limits(replace(reply, sources=reply.sources[:-1]))
+    if reply.options:
+        return within_limits(replace(reply, options=reply.options[:-1]))
+    return Reply(reply.outcome, cut(reply.body, MAX_REPLY - 2)[0], entry=reply.entry)
 
 
 # --- an entry -------------------------------------------------------------------
@@ -212,6 +284,13 @@ def cut(text: str, limit: int) -> tuple[str, str]:
     space = text.rfind(" ", 0, limit - 2)
     stop = space if space > limit // 2 else limit - 2
     return text[:stop].rstrip().replace("**", "") + " …", text[stop:].strip().replace("**", "")
+
+
+def shortened(line: str, limit: int) -> str:
+    """A line of at most `limit` characters, cut at a word."""
+    if len(line) <= limit:
+        return line
+    return line[: limit - 2].rsplit(" ", 1)[0] + " …"
 
 
 def paragraphs(limit: int, text: str) -> tuple[str, ...]:

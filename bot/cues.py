@@ -1,0 +1,147 @@
+"""Recognises the phrases of `cues.yaml` in what somebody wrote.  Pure.
+
+A phrase is found where all its words occur, in any order, inflected or with a typing error;
+what else the message says decides whether it is a follow-up or a question of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
+
+from bot.knowledge import KnowledgeBase, Language
+from bot.language import allowed_edits, frequencies, is_stopword, stem, words
+
+MAX_WORDS = 30
+"""Longer messages are questions; no phrase is looked for in them."""
+
+_CLASSES = ("filler", "pointer", "reference", "question", "english", "choice", "at", "show", "weak")
+_POLITE = ("greeting", "thanks")
+_INFLECTED, _MISTYPED = 0.9, 0.8  # what a word counts beside an exact one
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """A phrase that was found; `rest` are the other words, `own` those with content."""
+
+    kind: str
+    phrase: frozenset[str]
+    weight: float
+    rest: tuple[str, ...]
+    own: tuple[str, ...]
+
+
+class Cues:
+    """The phrases and word classes of one language; immutable once built."""
+
+    def __init__(self, cues: Mapping[str, tuple[str, ...]], language: Language) -> None:
+        self._language = language
+        self._classes = {c: _words(cues.get(c, ()), language) for c in _CLASSES}
+        polite = [p for kind in _POLITE for p in cues.get(kind, ())]
+        self._polite = self._classes["filler"] | _words(polite, language)
+        classes = (self._classes[c] for c in ("pointer", "question", "weak"))
+        self._empty = self._polite.union(*classes)
+        self._phrases = [
+            (kind, frozenset(tokens(phrase, language)))
+            for kind, phrases in cues.items()
+            if kind not in _CLASSES
+            for phrase in phrases
+        ]
+        self._of_kind: dict[str, set[str]] = {}
+        for kind, phrase in self._phrases:
+            self._of_kind.setdefault(kind, set()).update(phrase)
+        known = self._empty.union(*(p for _, p in self._phrases))
+        self._vocabulary = sorted(known)
+        self._known = frozenset(known)
+        self._by_stem: dict[str, list[str]] = {}
+        for word in self._vocabulary:
+            self._by_stem.setdefault(stem(word, language), []).append(word)
+
+    def tokens(self, text: str) -> list[str]:
+        return tokens(text, self._language)
+
+    def find(self, said: Sequence[str]) -> list[Cue]:
+        """The best phrase of each kind, the most telling first."""
+        if not said or len(said) > MAX_WORDS:
+            return []
+        meant = [self._meant(word) for word in said]
+        found: dict[str, float] = {}
+        for options in meant:
+            for word, quality in options.items():
+                found[word] = max(quality, found.get(word, 0.0))
+        best: dict[str, Cue] = {}
+        for kind, phrase in self._phrases:
+            if not phrase <= found.keys():
+                continue
+            weight = sum(len(w) * found[w] for w in phrase)
+            if kind in best and best[kind].weight >= weight:
+                continue
+            rest = [
+                w for w, options in zip(said, meant, strict=True) if not options.keys() & phrase
+            ]
+            own = [w for w in self.own(rest) if not self._meant(w).keys() & self._of_kind[kind]]
+            best[kind] = Cue(kind, phrase, weight, tuple(rest), tuple(own))
+        return sorted(best.values(), key=lambda c: -c.weight)
+
+    def own(self, said: Iterable[str]) -> list[str]:
+        """The words that carry content of their own."""
+        return [w for w in said if not self._is_empty(w)]
+
+    def is_polite(self, said: Iterable[str]) -> bool:
+        """Whether the words are nothing but fillers, greeting and thanks."""
+        return all(w in self._polite or self._meant(w).keys() & self._polite for w in said)
+
+    def has(self, word_class: str, said: Iterable[str]) -> bool:
+        return any(w in self._classes[word_class] for w in said)
+
+    def only(self, word_class: str, said: Iterable[str]) -> bool:
+        return all(w in self._classes[word_class] for w in said)
+
+    def is_english(self, said: Sequence[str]) -> bool:
+        """Whether a text is English rather than German, by its small words."""
+        english = [w for w in said if w in self._classes["english"]]
+        german = [w for w in said if is_stopword(w, "de") and w not in self._classes["english"]]
+        return len(set(english)) > len(set(german)) + (len(said) > 2)
+
+    def _is_empty(self, word: str) -> bool:
+        if word in self._empty or is_stopword(word, self._language):
+            return True
+        return bool(self._meant(word).keys() & self._empty)
+
+    def _meant(self, word: str) -> dict[str, float]:
+        """The known words that this one stands for, with how sure that is."""
+        forms = dict.fromkeys(self._by_stem.get(stem(word, self._language), ()), _INFLECTED)
+        if word in self._known:
+            return {**forms, word: 1.0}
+        if forms:
+            return forms
+        edits = allowed_edits(len(word))
+        if not edits or word.isdigit() or word in frequencies(self._language):
+            return {}
+        near = process.extract(
+            word, self._vocabulary, scorer=OSA.distance, score_cutoff=edits, limit=4
+        )
+        return {w: _MISTYPED for w, distance, _ in near if distance == near[0][1]}
+
+
+def cues_of(base: KnowledgeBase) -> Cues:
+    """The cues of a knowledge base, built once."""
+    return _built(tuple(base.cues.items()), base.language)
+
+
+@lru_cache(maxsize=8)
+def _built(cues: tuple[tuple[str, tuple[str, ...]], ...], language: Language) -> Cues:
+    return Cues(dict(cues), language)
+
+
+def tokens(text: str, language: Language) -> list[str]:
+    """The words of a text; a text of signs only (👍, ?) is its first sign."""
+    return words(text, language) or list(text.strip()[:1])
+
+
+def _words(phrases: Iterable[str], language: Language) -> frozenset[str]:
+    return frozenset(w for phrase in phrases for w in tokens(phrase, language))

@@ -1,0 +1,185 @@
+"""Answers what is asked: one question, several in one message, the one in a long mail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bot.chat import Outcome, Reply, Unanswered
+from bot.conversation import question_kept
+from bot.cues import Cue
+from bot.deciding import Decision, decide
+from bot.followups import LINKED, is_followup, linked
+from bot.knowledge import Entry, Kind
+from bot.replies import TEAM, TEAM_CALLBACK, options, shortened, together
+from bot.splitting import LONG, Sentence, coordinated, sentences
+from bot.turn import Answered, Turn
+
+MAX_PARTS = 3
+MAX_READ = 12
+"""Sentences of a mail that are looked up; questions first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of several questions, with what it means."""
+
+    text: str
+    decision: Decision
+    follows: bool = False  # it follows up on the part before it
+
+
+def ask(turn: Turn) -> Answered:
+    """The reply to a message that is one or several questions of its own."""
+    read = sentences(turn.text, turn.cues)
+    if len(read) > 1 or len(turn.text) > LONG:
+        parts = _parts(turn, read)
+    else:
+        parts = _halves(turn, turn.text)
+    if len(parts) > 1:
+        return _several(turn, parts)
+    if not parts:
+        return reply_to(turn, decide(turn), turn.text)
+    return reply_to(turn, parts[0].decision, parts[0].text)
+
+
+def reply_to(turn: Turn, decision: Decision, text: str) -> Answered:
+    """Show the entry, let choose, or decline."""
+    question = question_kept(text)
+    if decision.entry:
+        reply, state = turn.show(decision.entry, question=question)
+        if decision.entry.kind is Kind.GAP:
+            reply = replace(reply, events=(Unanswered(question, (decision.entry.id,)),))
+        return reply, state
+    if decision.choices:
+        reply = Reply(
+            Outcome.CHOICES,
+            turn.say("choose"),
+            options=options(turn.view, decision.choices, none=True),
+        )
+        return reply, replace(turn.state, question=question, offers=decision.choices)
+    return _declined(turn, decision, question)
+
+
+def _declined(turn: Turn, decision: Decision, question: str) -> Answered:
+    """Nothing to answer with: what is nearest and whom to ask; the topic stays."""
+    event = Unanswered(question, decision.near)
+    state = replace(turn.state, question=question)
+    if not decision.near:
+        reply = replace(turn.chat("off_field", Outcome.UNKNOWN), events=(event,))
+        return reply, replace(state, offers=())
+    contact = turn.view.entry("kontakt")
+    near = turn.view.known((*decision.near, contact.id if contact else ""))
+    targets = (*near, TEAM, TEAM_CALLBACK)
+    reply = Reply(
+        Outcome.UNKNOWN,
+        turn.say("decline"),
+        prompt=turn.say("nearest"),
+        options=options(turn.view, targets),
+        events=(event,),
+    )
+    return reply, replace(state, offers=targets)
+
+
+# --- several questions ----------------------------------------------------------
+
+
+def _parts(turn: Turn, read: Sequence[Sentence]) -> list[Part]:
+    """The questions of a longer message; statements only say what they are about."""
+    asking = [s for s in read if s.asks] or list(read)
+    kept = sorted(asking, key=lambda s: -len(s.text))[:MAX_READ]
+    parts: list[Part] = []
+    about: Entry | None = None
+    for sentence in read:
+        if sentence not in kept:
+            about = decide(turn, sentence.text).entry or about
+            continue
+        for part in _halves(turn, sentence.text, about=about):
+            parts.append(part)
+            about = part.decision.entry or about
+    answered = [p for p in parts if p.decision.entry]
+    if not any(s.asks for s in read):
+        return [max(parts, key=lambda p: p.decision.score)] if parts else []
+    if not answered or len(turn.text) > LONG:
+        parts = answered or [max(parts, key=lambda p: p.decision.score)]
+    return _distinct(parts)
+
+
+def _halves(turn: Turn, sentence: str, *, about: Entry | None = None) -> list[Part]:
+    """A sentence with „und“ as its questions, where each of them means something else."""
+    pieces = coordinated(sentence)
+    whole = _part(turn, sentence, about)
+    if len(pieces) < 2:
+        return [whole]
+    parts: list[Part] = []
+    for piece in pieces:
+        part = _part(turn, piece, about)
+        about = part.decision.entry or about
+        parts.append(part)
+    understood = [p for p in parts if p.decision.entry]
+    if len(_distinct(parts)) < 2 or (len(understood) < len(parts) and whole.decision.entry):
+        return [whole]
+    return parts if understood else [whole]
+
+
+def _part(turn: Turn, text: str, about: Entry | None) -> Part:
+    """A question by its own words or, without any, as a follow-up to what was asked before."""
+    alone = turn.saying(text)
+    cue = next((c for c in alone.found if is_followup(c.kind) and not c.own), None)
+    if about and cue and (entry := _followed(turn, about, cue)):
+        return Part(text, Decision(entry, score=1.0), follows=True)
+    return Part(text, decide(turn, text))
+
+
+def _followed(turn: Turn, about: Entry, cue: Cue) -> Entry | None:
+    """Where a follow-up leads from an entry, as far as it leads to one entry."""
+    if cue.kind in LINKED:
+        return turn.view.entry(linked(turn, about, cue.kind))
+    series = turn.view.series_of(about.id)
+    if series is None or cue.kind not in ("next", "previous"):
+        return None
+    place = series.entries.index(about.id) + (1 if cue.kind == "next" else -1)
+    return turn.view.entry(series.entries[place]) if 0 <= place < len(series.entries) else None
+
+
+def _distinct(parts: Sequence[Part]) -> list[Part]:
+    """Parts that lead to different entries, and those that lead nowhere."""
+    kept: dict[str, Part] = {}
+    for part in parts:
+        key = part.decision.entry.id if part.decision.entry else part.text
+        kept.setdefault(key, part)
+    return list(kept.values())
+
+
+def _several(turn: Turn, parts: Sequence[Part]) -> Answered:
+    """Short answers to at most three questions; what else was asked is named."""
+    first, others = parts[:MAX_PARTS], parts[MAX_PARTS:]
+    entries = [p.decision.entry for p in first if p.decision.entry]
+    unknown = [p for p in first if not p.decision.entry]
+    if not entries:
+        best = max(parts, key=lambda p: p.decision.score)
+        return reply_to(turn, best.decision, best.text)
+    said = [turn.say("part_unknown", question=shortened(p.text, 80)) for p in unknown]
+    if others:
+        named = ", ".join(f"„{shortened(p.text, 60)}“" for p in others[:3])
+        said.append(turn.say("parts_left", questions=named))
+    reply = together(turn.view, entries)
+    gaps = [(p.text, p.decision.entry) for p in first if p.decision.entry]
+    events = (
+        *(Unanswered(question_kept(t), (e.id,)) for t, e in gaps if e.kind is Kind.GAP),
+        *(Unanswered(question_kept(p.text), p.decision.near) for p in unknown),
+    )
+    reply = replace(reply, notices=(*said, *reply.notices), events=events)
+    own = [p.decision.entry for p in first if p.decision.entry and not p.follows]
+    answered = [e.id for e in own if e.kind is Kind.ANSWER]
+    topic = answered[-1] if answered else turn.state.topic
+    state = replace(
+        turn.state,
+        topic=topic,
+        shown=entries[0].id,
+        question=question_kept(turn.text),
+        offers=tuple(e.id for e in entries),
+        page=0,
+        aspect="",
+    )
+    return reply, state

@@ -1,0 +1,75 @@
+"""Takes a message apart: sentences, several questions, what of a mail is the question.  Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from bot.cues import Cues
+
+LONG = 240
+"""Characters from which a text is a mail: its question must be found first."""
+
+MAX_SENTENCES = 40
+
+_ABBREVIATIONS = ("bzw", "Nr", "ca", "ggf", "Abs", "usw", "etc", "Ph", "Dr", "vgl", "Art", "lt")
+_MONTHS = "Jan|Feb|Mär|Maer|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez"
+_NO_END = r"(?<!\b[A-Za-zÄÖÜäöü]\.)" + "".join(rf"(?<!\b{short}\.)" for short in _ABBREVIATIONS)
+_SENTENCE_END = re.compile(
+    rf"(?<=[!?…])\s+|(?<=\D\.){_NO_END}\s+|(?<=\d\.)\s+(?=(?!{_MONTHS})[A-ZÄÖÜ])"
+    r"|\n+|(?<=\?)(?=[A-ZÄÖÜ])|\s?;\s+"
+)
+_LIST_MARK = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.)]|[a-z]\))\s+(?=\w)")
+_SALUTATION = re.compile(
+    r"^(?:sehr\s+geehrte|liebe[rs]?\b|hallo\b|hi\b|moin\b|guten\s+(?:tag|morgen|abend)|werte[rs]?\b"
+    r"|dear\b|hello\b)[^,!?.]{0,60}[,!.]?\s*",
+    re.IGNORECASE,
+)
+_SIGN_OFF = re.compile(
+    r"^(?:(?:mit\s+)?(?:freundlich|best|herzlich|vielen?|lieb|sch(?:ö|oe)n)\w*\s+"
+    r"(?:gr(?:ü|ue)(?:ß|ss)\w*|dank)\b|mfg\b|vg\b|lg\b|(?:danke|dank)\s+(?:im\s+voraus|vorab|f(?:ü|ue)r)"
+    r"|viele\s+gr|i\.\s?a\.|im\s+auftrag|kind\s+regards|best\s+regards|thanks\s+in\s+advance)",
+    re.IGNORECASE,
+)
+_AND = re.compile(
+    r"\s*[,;]?\s+(?:und|sowie|au(?:ß|ss)erdem|zudem|and|also)\s+(?:(?:au(?:ß|ss)erdem|dann|noch)\s+)?"
+    r"(?=(?:an\s+wen|wer|wen|wem|was|wie|wo|wann|warum|wieso|weshalb|wohin|woher|wozu|womit|wof(?:ü|ue)r"
+    r"|welche[rsnm]?|wieviele?|gibt\s+es|muss|m(?:ü|ue)ssen|brauch\w*|kann|k(?:ö|oe)nnen|darf"
+    r"|d(?:ü|ue)rfen|who|what|how|where|when|why|which)\b)",
+    re.IGNORECASE,
+)
+_CONJUNCTIONS = ("und", "aber", "also", "and", "but")
+_ASKS = re.compile(r"\?\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    text: str
+    asks: bool  # a question by its sign or its first word
+
+
+def sentences(text: str, cues: Cues) -> list[Sentence]:
+    """The sentences in their order, without salutation, sign-off and what follows it."""
+    found: list[Sentence] = []
+    for piece in _SENTENCE_END.split(text)[: MAX_SENTENCES * 3]:
+        piece = _LIST_MARK.sub("", piece or "").strip()
+        if found and _SIGN_OFF.match(piece):
+            break
+        without = _SALUTATION.sub("", piece).strip()
+        piece = without or ("" if found else piece)
+        if re.search(r"[^\W\d_]", piece):
+            found.append(Sentence(piece, _asks(piece, cues)))
+    return found[:MAX_SENTENCES]
+
+
+def _asks(sentence: str, cues: Cues) -> bool:
+    first = cues.tokens(sentence[:40])[:2]
+    if first and first[0] in _CONJUNCTIONS:
+        first = first[1:]
+    return bool(_ASKS.search(sentence)) or cues.has("question", first[:1])
+
+
+def coordinated(sentence: str) -> list[str]:
+    """A sentence cut before each „und“ that begins another question."""
+    parts = [p.strip() for p in _AND.split(sentence)]
+    return [p for p in parts if p]

@@ -1,0 +1,134 @@
+"""One question, several in one message, the one in a mail; declining."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.chat import Audience, Outcome, Unanswered
+from bot.markup import plain
+from tests.smallworld import Talk
+
+
+def test_an_answer_has_source_date_and_next_steps() -> None:
+    text = plain(Talk().say("Was passiert im Keller?"))
+    assert "Alte Folien" in text
+    assert "18.08.2021" in text
+    assert "älter als 2 Jahre" in text
+    assert "Weiter: 1 " in text
+
+
+def test_a_young_source_needs_no_notice() -> None:
+    assert "älter" not in plain(Talk().say("Was passiert auf dem Dach?"))
+
+
+def test_an_address_never_comes_without_its_notice() -> None:
+    for question in ("Wer ist der Kontakt?", "Wie anmelden?"):
+        reply = Talk().say(question)
+        assert "ozg@example.org" in reply.body
+        assert "Die Zuständigkeit hat sich geändert." in reply.notices
+
+
+def test_a_gap_is_unknown_and_can_be_handed_over() -> None:
+    reply = Talk().say("Was kostet der Bau in Euro?")
+    assert reply.outcome is Outcome.UNKNOWN
+    assert reply.events == (Unanswered("Was kostet der Bau in Euro?", ("luecke-kosten",)),)
+    assert [o.title for o in reply.options[-2:]] == [
+        "Frage anonym an das Sprechstunden-Team geben",
+        "mit Rückmeldung in diesem Thread",
+    ]
+
+
+def test_a_gap_does_not_change_the_topic() -> None:
+    assert (
+        Talk().says("Was passiert im Keller?", "Was kostet der Bau in Euro?", "danach?").entry
+        == "wand"
+    )
+
+
+def test_out_of_the_field_is_one_sentence() -> None:
+    reply = Talk().say("Kaninchenzucht")
+    assert reply.outcome is Outcome.UNKNOWN
+    assert reply.body.count(".") == 1
+    assert reply.options == ()
+
+
+def test_near_the_field_names_what_is_nearest() -> None:
+    reply = Talk().say("Keller Garage Balkon Terrasse Garten streichen")
+    assert reply.outcome is Outcome.UNKNOWN
+    assert reply.options[0].entry == "keller"
+    assert "kontakt" in [o.entry for o in reply.options]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Was ist Modell Alpha und was passiert im Keller?",
+        "Was ist Modell Alpha? Was passiert im Keller?",
+        "1. Was ist Modell Alpha?\n2. Was passiert im Keller?",
+        "Ich wüsste gern, was Modell Alpha ist und was im Keller passiert.",
+    ],
+)
+def test_two_questions_get_two_short_answers(text: str) -> None:
+    reply = Talk().say(text)
+    assert reply.outcome is Outcome.ANSWER
+    assert "Fertighaus" in reply.body
+    assert "gegraben" in reply.body
+    assert [o.entry for o in reply.options] == ["modell-alpha", "keller"]
+
+
+def test_the_second_question_may_follow_up_on_the_first() -> None:
+    reply = Talk().say("Was passiert im Keller und wer macht das?")
+    assert [o.entry for o in reply.options] == ["keller", "handwerk"]
+
+
+def test_at_most_three_are_answered_and_the_rest_is_named() -> None:
+    reply = Talk().say(
+        "Was passiert im Keller? Was passiert mit der Wand? Was passiert auf dem Dach? "
+        "Was ist Modell Alpha?"
+    )
+    assert len(reply.options) == 3
+    assert any("Modell Alpha" in n for n in reply.notices)
+
+
+def test_a_part_without_an_answer_is_said() -> None:
+    reply = Talk().say("Was passiert im Keller? Wie züchtet man Kaninchen?")
+    assert reply.outcome is Outcome.ANSWER
+    assert any("Kaninchen" in n for n in reply.notices)
+
+
+@pytest.mark.parametrize(
+    ("text", "entry"),
+    [("Formular und Vertrag ausfüllen?", "ausfuellen"), ("Was passiert mit Wand und so?", "wand")],
+)
+def test_one_question_with_and_stays_one(text: str, entry: str) -> None:
+    assert Talk().say(text).entry == entry
+
+
+def test_the_question_of_a_mail_is_found() -> None:
+    reply = Talk().say(
+        "Sehr geehrte Damen und Herren,\n\nnach längerer Pause wende ich mich wieder an Sie. Wir "
+        "haben im Amt viel umgestellt, und der Kollege, der das betreut hat, ist im Ruhestand. "
+        "Vor allem Drucker und Telefone machen Sorgen. Daher meine Bitte: Was passiert auf dem "
+        "Dach?\n\nMit freundlichen Grüßen\nAmt für Keller und Wand\nTel. 0391 1234567"
+    )
+    assert reply.entry == "dach"
+    assert any("Telefonnummer" in n for n in reply.notices)
+
+
+def test_a_statement_before_a_follow_up_is_its_topic() -> None:
+    assert Talk().say("Wir sind im Keller, Phase 1. Was kommt danach?").entry == "wand"
+
+
+def test_internal_entries_stay_inside() -> None:
+    asked = "Wo ist der Schlüsselkasten?"
+    assert Talk().say(asked).entry == "geheim"
+    reply = Talk().say(asked, audience=Audience.PUBLIC)
+    assert reply.entry is None
+    assert "Matte" not in plain(reply)
+
+
+def test_english_gets_the_german_passage_with_an_english_line() -> None:
+    reply = Talk().say("What is the Modell Alpha about, can you tell me?")
+    assert reply.entry == "modell-alpha"
+    assert "German" in reply.lead
+    assert not Talk().say("Was ist Modell Alpha?").lead

@@ -1,0 +1,56 @@
+"""Messages taken apart: sentences, mails, questions joined by „und“."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.cues import cues_of
+from bot.splitting import coordinated, sentences
+from tests.smallworld import edition
+
+CUES = cues_of(edition().base)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Was ist A? Was ist B?", ["Was ist A?", "Was ist B?"]),
+        ("Siehe Abs. 2 und z. B. Nr. 3 vom 18. August bzw. 18.08.2021.", None),
+        ("Wir sind in Phase 1. Was kommt danach?", ["Wir sind in Phase 1.", "Was kommt danach?"]),
+        ("1. Was ist A?\n2) Was ist B?\n- Und C?", ["Was ist A?", "Was ist B?", "Und C?"]),
+        ("Hallo Frau X, was ist A?", ["was ist A?"]),
+        ("Was ist A?\nMfG\nAmt für B\nWas ist C?", ["Was ist A?"]),
+        ("Hallo", ["Hallo"]),
+    ],
+)
+def test_sentences(text: str, expected: list[str] | None) -> None:
+    assert [s.text for s in sentences(text, CUES)] == (expected or [text])
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ("Was ist A", True),
+        ("und wer macht das", True),
+        ("Wir sind fertig.", False),
+        ("Phase 2?", True),
+    ],
+)
+def test_what_asks(text: str, asks: bool) -> None:
+    assert [s.asks for s in sentences(text, CUES)] == [asks]
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("Was ist A und wer zahlt das?", ["Was ist A", "wer zahlt das?"]),
+        (
+            "Was ist A, und an wen geht B sowie wann kommt C?",
+            ["Was ist A", "an wen geht B", "wann kommt C?"],
+        ),
+        ("Vor- und Nachteile von A?", ["Vor- und Nachteile von A?"]),
+        ("Rollen und Aufgaben", ["Rollen und Aufgaben"]),
+    ],
+)
+def test_coordinated(text: str, parts: list[str]) -> None:
+    assert coordinated(text) == parts
