@@ -5,6 +5,7 @@ What a command needs is imported when it is called: `ask` answers within a secon
 
 from __future__ import annotations
 
+import io
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from bot.clickwords import speak_german
 if TYPE_CHECKING:
     from bot.chat import Adapter
     from bot.config import Settings
-    from bot.library import Library
+    from bot.library import Edition, Library
 
 EXIT_PROBLEMS = 1  # FEHLER in the knowledge; 2 is Click's for a wrong call
 
@@ -180,6 +181,40 @@ def ask(folder: Path, question: str | None, explain: bool, jsonl: bool) -> None:
         message = Message(conversation, "1", "ask", question, _now(), direct=True)
         reply, _ = answer(message, State.from_json(None), edition)
         click.echo(plain(reply))
+
+
+@lotse.command()
+@click.pass_obj
+def chat(folder: Path) -> None:
+    """Öffnet ein Gespräch im Terminal, bis die Eingabe endet (Strg+D).
+
+    Geänderte Wissensdateien gelten ab der nächsten Frage; haben sie Fehler, bleibt der alte
+    Stand in Kraft, und die Fehler werden genannt.
+    """
+    import asyncio
+    import os
+    from contextlib import suppress
+
+    from adapters.terminal import Terminal
+    from bot.memory import MemoryDesk
+
+    library = _library(folder)
+
+    def edition() -> Edition:
+        before = library.problems
+        if library.refresh():
+            click.echo("Der geänderte Wissensbestand ist in Kraft.", err=True)
+        elif library.problems and library.problems != before:
+            click.echo("Der alte Wissensbestand bleibt in Kraft:", err=True)
+            click.echo("\n".join(map(str, library.problems)), err=True)
+        return library.edition
+
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")  # a pipe may hold anything
+    asker = os.environ.get("USER") or os.environ.get("USERNAME") or ""
+    terminal = Terminal(sys.stdin, sys.stdout, asker=asker)
+    with suppress(KeyboardInterrupt):
+        asyncio.run(terminal.run(MemoryDesk(terminal, edition)))
 
 
 @lotse.command()
