@@ -1,0 +1,211 @@
+"""Faults of the two databases: clear errors, nothing half written, recovery by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from sqlalchemy import select, text
+
+from bot.chat import StoreUnavailable
+from bot.journal import Journal
+from bot.store import SqliteStore, Store, now, open_store
+from bot.tables import inbox
+from tests.conftest import new_database
+from tests.fakes import eventually, message
+from tests.postgres import Postgres
+
+QUESTION = "Was kostet das Geheimnis?"
+
+
+@pytest.fixture
+async def store(store_url: str) -> AsyncIterator[Store]:
+    opened = open_store(store_url)
+    yield opened
+    await opened.close()
+
+
+async def count(journal: Journal) -> int:
+    query = select(inbox.c.id)
+    return len(await journal.store.read(lambda c: c.execute(query).all()))
+
+
+async def test_the_databases_clock_is_used(store: Store) -> None:
+    first, second = [await store.read(lambda c: c.execute(select(now())).scalar_one())] * 2
+    assert abs(first - asyncio.get_running_loop().time()) > 1  # no monotonic clock
+    assert second - first < 5
+    assert first % 1 != 0  # with fractions of a second
+
+
+async def test_what_fails_leaves_nothing_and_spoils_nothing_beside_it(store: Store) -> None:
+    await store.write(lambda c: c.execute(text("CREATE TABLE t (n INTEGER)")).rowcount)
+
+    def good(connection: object, number: int = 1) -> int:
+        connection.execute(text(f"INSERT INTO t VALUES ({number})"))  # type: ignore[attr-defined]
+        return number
+
+    def bad(connection: object) -> None:
+        good(connection, 99)
+        raise ValueError("mine")
+
+    results = await asyncio.gather(
+        store.write(good), store.write(bad), store.write(good), return_exceptions=True
+    )
+    assert [results[0], results[2]] == [1, 1]
+    assert isinstance(results[1], ValueError)
+    stored = await store.read(lambda c: c.execute(text("SELECT n FROM t")).scalars().all())
+    assert stored == [1, 1]
+
+
+async def test_errors_show_no_values(store: Store) -> None:
+    statement = text("INSERT INTO nowhere VALUES (:question)")
+    with pytest.raises(StoreUnavailable) as error:
+        await store.write(lambda c: c.execute(statement, {"question": QUESTION}).rowcount)
+    assert QUESTION not in str(error.value)
+    assert error.value.__suppress_context__
+
+
+async def test_a_cancelled_writer_writes_all_the_same(store: Store) -> None:
+    await store.write(lambda c: c.execute(text("CREATE TABLE t (n INTEGER)")).rowcount)
+    insert = text("INSERT INTO t VALUES (1)")
+    task = asyncio.ensure_future(store.write(lambda c: c.execute(insert).rowcount))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    async def written() -> bool:
+        found = await store.read(lambda c: c.execute(text("SELECT n FROM t")).all())
+        return len(found) == 1
+
+    await eventually(written)
+
+
+# --- SQLite ---------------------------------------------------------------------
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
+    opened = Journal(open_store(f"sqlite:///{tmp_path / 'lotse.db'}"), b"key")
+    await opened.open()
+    yield opened
+    await opened.store.close()
+
+
+async def test_the_file_is_for_its_owner_only(journal: Journal, tmp_path: Path) -> None:
+    await journal.receive([message("m1")], None, 0)
+    modes = {entry.name: entry.stat().st_mode & 0o777 for entry in os.scandir(tmp_path)}
+    assert modes == {"lotse.db": 0o600, "lotse.db-wal": 0o600, "lotse.db-shm": 0o600}
+
+
+async def test_a_locked_file_is_waited_for_then_refused_then_works_again(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(journal.store, SqliteStore)
+    with closing(sqlite3.connect(tmp_path / "lotse.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waiting = asyncio.ensure_future(journal.receive([message("m1")], None, 0))
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        other.execute("COMMIT")
+        await waiting
+        assert await count(journal) == 1
+    monkeypatch.setattr("bot.store.BUSY_S", 0.05)
+    impatient = Journal(open_store(f"sqlite:///{tmp_path / 'lotse.db'}"), b"key")
+    with closing(sqlite3.connect(tmp_path / "lotse.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable, match="locked"):
+            await impatient.receive([message("m2")], None, 0)
+    await impatient.receive([message("m2")], None, 0)
+    assert await count(impatient) == 2
+    await impatient.store.close()
+
+
+async def test_two_processes_on_one_file(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'lotse.db'}"
+    journals = [Journal(open_store(url), b"key") for _ in range(4)]
+    await journals[0].open()
+
+    async def fill(number: int) -> None:
+        for n in range(50):
+            await journals[number].receive([message(f"{number}-{n}")], None, 0)
+
+    await asyncio.gather(*(fill(n) for n in range(4)))
+    assert await count(journals[0]) == 200
+    await asyncio.gather(*(j.store.close() for j in journals))
+
+
+ONLY_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+@pytest.mark.parametrize("fault", ["full", pytest.param("read-only", marks=ONLY_ROOT)])
+def test_a_full_or_read_only_store_refuses_and_recovers_by_itself(fault: str) -> None:
+    with TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "tests.store_fault_process", fault, folder]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.stdout.split() == ["stored", "refused", "stored", "2"], ran.stderr
+
+
+async def test_a_folder_that_cannot_be_made_is_said_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreUnavailable, match="file"):
+        open_store(f"sqlite:///{tmp_path / 'file' / 'lotse.db'}")
+
+
+async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "lotse.db").write_text("kein Speicher " * 100)
+    journal = Journal(open_store(f"sqlite:///{tmp_path / 'lotse.db'}"), b"key")
+    with pytest.raises(StoreUnavailable, match="not a database"):
+        await journal.open()
+    await journal.store.close()
+
+
+async def test_a_backup_is_taken_beside_writers_and_holds_everything(
+    journal: Journal, tmp_path: Path
+) -> None:
+    for number in range(20):
+        await journal.receive([message(f"m{number}")], None, 0)
+    writing = asyncio.ensure_future(journal.receive([message("meanwhile")], None, 0))
+    await journal.store.backup(tmp_path / "copy.db")
+    await writing
+    copy = Journal(open_store(f"sqlite:///{tmp_path / 'copy.db'}"), b"key")
+    assert await count(copy) in (20, 21)
+    assert (tmp_path / "copy.db").stat().st_mode & 0o777 == 0o600
+    await copy.store.close()
+
+
+# --- PostgreSQL -----------------------------------------------------------------
+
+
+async def test_postgresql_restarted_in_between(postgres: Postgres) -> None:
+    journal = Journal(open_store(await new_database(postgres)), b"key")
+    await journal.open()
+    await journal.receive([message("before")], None, 0)
+    postgres.stop()
+    try:
+        with pytest.raises(StoreUnavailable):
+            await journal.receive([message("meanwhile", QUESTION)], None, 0)
+    finally:
+        postgres.start()
+    await journal.receive([message("after")], None, 0)
+    assert await count(journal) == 2
+    await journal.store.close()
+
+
+async def test_postgresql_restarted_unnoticed(postgres: Postgres) -> None:
+    """Connections that died while nobody used them cost no error."""
+    journal = Journal(open_store(await new_database(postgres)), b"key")
+    await journal.open()
+    await journal.receive([message("before")], None, 0)
+    postgres.stop()
+    postgres.start()
+    await journal.receive([message("after")], None, 0)
+    assert await count(journal) == 2
+    await journal.store.close()
