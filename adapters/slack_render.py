@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bot.chat import Option, Person, Reply, Source
@@ -34,7 +34,7 @@ from bot.markup import (
 Json = dict[str, Any]
 
 # Slack's limits, with room to spare for the total: 12,001 characters are refused.
-MAX_PART, MAX_BLOCKS = 8_000, 46
+MAX_PART, MAX_BLOCKS = 5_500, 44
 MAX_CHUNK, MAX_CONTEXT, MAX_HEADER = 2_500, 1_900, 150
 MAX_BUTTON, MAX_VALUE, MAX_URL, MAX_ACTIONS = 75, 2_000, 3_000, 25
 MAX_CHOICES = 3 * MAX_ACTIONS
@@ -45,6 +45,11 @@ CHOOSE, SOURCE, RATE, SHOW, REPLY, NOTE, BROWSE, HOME = (
     "lotse_reply", "lotse_note", "lotse_browse:", "lotse_home",
 )  # fmt: skip
 UP, DOWN = "up:", "down:"  # values of the feedback buttons, followed by the key
+
+
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,8 @@ class Extras:
 class _Piece:
     """The smallest thing that is never torn apart: one line of text and how it is shown.
 
-    `rich` are elements of a rich_text block (neighbours share one), `block` a block of its own.
+    `rich` is an element of a rich_text block (neighbours share one), `block` a block of its own;
+    with neither, buttons show it.
     """
 
     text: str
@@ -92,7 +98,8 @@ def render(reply: Reply, key: str, extras: Extras = Extras()) -> tuple[Part, ...
             blocks += _buttons(reply, key, extras)
         blocks[0]["block_id"] = marker(key, number)
         text = _joined(draft.pieces) if len(drafts) > 1 else plain(reply)
-        parts.append(Part(_addressed(escape(text), reply.mention), tuple(blocks)))
+        person = None if number else reply.mention
+        parts.append(Part(_addressed(escape(text), person), tuple(blocks)))
     return tuple(parts)
 
 
@@ -123,7 +130,12 @@ def marked(message: Json) -> tuple[str, int] | None:
 
 def escape(text: str) -> str:
     """The text as mrkdwn that shows exactly it: no mention, no link, no broadcast."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _visible(text: str) -> str:
+    """The text without control characters and those that turn or hide what is read."""
+    return _INVISIBLE.sub("", text)
 
 
 def _addressed(text: str, person: Person | None) -> str:
@@ -155,10 +167,9 @@ def _pieces(reply: Reply) -> Iterator[_Piece]:
         for chunk in _chunks(line, MAX_CONTEXT):
             yield _Piece(chunk, block=_context(chunk), gap=gap)
             gap = "\n"
-    for line in _choices(reply):
-        for chunk in _chunks(line, MAX_CHUNK):
-            yield _Piece(chunk, rich=_section([_text(chunk)]), gap=gap)
-            gap = "\n"
+    for piece in _choices(reply):
+        yield replace(piece, gap=gap)
+        gap = "\n"
     for chunk in _chunks(reply.closing, MAX_CONTEXT):
         yield _Piece(chunk, block=_context(chunk), gap=gap)
         gap = "\n"
@@ -185,15 +196,24 @@ def _titled(title: str) -> Iterator[_Piece]:
         yield _Piece(chunk, rich=_section([_text(chunk, {"bold": True})]), gap="\n\n")
 
 
-def _choices(reply: Reply) -> list[str]:
-    """The lines above the buttons; the whole list only where a button cannot hold a title."""
-    if not reply.options:
-        return [reply.prompt] if reply.prompt else []
-    if len(reply.options) <= MAX_CHOICES and all(
-        len(_label(o)) <= MAX_BUTTON for o in reply.options
-    ):
-        return [reply.prompt] if reply.prompt else []
-    return option_lines(reply)
+def _choices(reply: Reply) -> Iterator[_Piece]:
+    """The prompt and the options; what buttons hold completely is not shown twice."""
+    first, *rest = [*option_lines(reply), ""]
+    if _fit_on_buttons(reply):
+        shown = _section([_text(reply.prompt)]) if reply.prompt else None
+        for number, chunk in enumerate(_chunks(first, MAX_CHUNK)):
+            yield _Piece(chunk, rich=None if number else shown)
+        for chunk in (c for line in rest for c in _chunks(line, MAX_CHUNK)):
+            yield _Piece(chunk)
+        return
+    for chunk in (c for line in (first, *rest) for c in _chunks(line, MAX_CHUNK)):
+        yield _Piece(chunk, rich=_section([_text(chunk)]))
+
+
+def _fit_on_buttons(reply: Reply) -> bool:
+    labels = [_label(option) for option in reply.options]
+    fit = len(labels) <= MAX_CHOICES and all(len(label) <= MAX_BUTTON for label in labels)
+    return fit and len(escape(reply.prompt)) <= MAX_CHUNK
 
 
 def _rich(block: Block, indent: int = 0) -> Iterator[tuple[str, Json]]:
@@ -267,7 +287,7 @@ def _link(url: str, label: str, style: dict[str, bool]) -> Iterator[Json]:
 
 
 def _text(text: str, style: dict[str, bool] | None = None) -> Json:
-    return {"type": "text", "text": text} | ({"style": style} if style else {})
+    return {"type": "text", "text": _visible(text) or " "} | ({"style": style} if style else {})
 
 
 def _section(elements: Iterable[Json]) -> Json:
@@ -352,7 +372,7 @@ def _blocks(pieces: Iterable[_Piece]) -> list[Json]:
             if not blocks or blocks[-1]["type"] != "rich_text":
                 blocks.append({"type": "rich_text", "elements": []})
             _append(blocks[-1]["elements"], piece.rich)
-    return blocks
+    return blocks or [{"type": "rich_text", "elements": [_section([_text("…")])]}]
 
 
 def _append(elements: list[Json], element: Json) -> None:
@@ -460,7 +480,7 @@ def _context(text: str) -> Json:
 
 def _plain(text: str) -> Json:
     """Text that Slack shows as it is: no formatting, no mention, no :emoji: names."""
-    return {"type": "plain_text", "text": text, "emoji": False}
+    return {"type": "plain_text", "text": _visible(text) or " ", "emoji": False}
 
 
 def _short(text: str, most: int) -> str:
