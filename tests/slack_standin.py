@@ -178,7 +178,9 @@ class StandIn:
         app.router.add_route("*", "/api/{method}", self._api)
         app.router.add_get("/link", self._link)
         app.router.add_post("/respond/{id}", self._respond)
-        runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
+        runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True
+        )
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", self.port)
         await site.start()
@@ -422,10 +424,11 @@ class StandIn:
                 "is_enterprise_install": False,
             }],
         }  # fmt: skip
-        self._spawn(self._send(Envelope("events_api", payload)))
+        envelope = Envelope("events_api", payload)
+        self.envelopes.append(envelope)
+        self._spawn(self._send(envelope))
 
     async def _send(self, envelope: Envelope) -> None:
-        self.envelopes.append(envelope)
         reason = ""
         for attempt in range(4):
             if attempt:
