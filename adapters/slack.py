@@ -203,10 +203,12 @@ class Slack:
         What is already in the journal stays as it is.  The first start answers nothing old.
         """
         now = time.time()
-        last = await desk.cursor(_seen(space))
-        if last is not None:
+        seen, begun = await desk.cursor(_seen(space)), await desk.cursor(_begun(space))
+        if seen is None or begun is None:
+            await desk.receive([], cursor=(_begun(space), f"{now:.6f}"))
+        else:
             oldest = now - timedelta(hours=self._settings.max_age_hours).total_seconds()
-            since = max(float(last) - MARGIN_S, oldest)
+            since = max(float(seen) - MARGIN_S, float(begun), oldest)
             for room in await self._known_rooms(space, reception):
                 try:
                     await _catch_up_in(room, space.lookup, reception, since, oldest)
@@ -246,6 +248,11 @@ async def _catch_up_in(
 def _seen(space: Workspace) -> str:
     """The cursor's name: up to when nothing was missed."""
     return f"slack/{space.me.team}/seen"
+
+
+def _begun(space: Workspace) -> str:
+    """The cursor's name: when the bot came here; what is older was not meant for it."""
+    return f"slack/{space.me.team}/begun"
 
 
 async def _wait_for(future: asyncio.Future[None]) -> None:
