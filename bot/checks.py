@@ -110,6 +110,22 @@ class Subject:
     def contacts(self) -> Sequence[tuple[Place, Contact]]:
         return self._items(lambda c: c.contacts, "contacts")
 
+    @cached_property
+    def questions(self) -> Sequence[tuple[Place, str, str]]:
+        """Place, entry and text of every question, also those in files of their own."""
+        own = [
+            (place / "questions" / number, entry.id, text)
+            for place, entry in self.entries
+            for number, text in enumerate(entry.questions)
+        ]
+        further = [
+            (place / "phrasings" / name / number, name, text)
+            for place, content in self.contents()
+            for name, texts in content.phrasings.items()
+            for number, text in enumerate(texts)
+        ]
+        return own + further
+
     def ids(self, kind: str) -> frozenset[str]:
         """All ids of a kind, also those in files that the schema refuses."""
         raw = (f.document.data for f in self.files)
@@ -156,6 +172,7 @@ def entries_exist(subject: Subject) -> Iterator[Finding]:
     wanted = [
         *(reference for place, entry in subject.entries for reference in _links(place, entry)),
         *(reference for place, series in subject.series for reference in _members(place, series)),
+        *((p / "phrasings" / name, name) for p, c in subject.contents() for name in c.phrasings),
     ]
     yield from _unknown(subject, "entries", wanted)
 
@@ -328,15 +345,11 @@ def review_is_not_due(subject: Subject) -> Iterator[Finding]:
 
 def questions_are_unique(subject: Subject) -> Iterator[Finding]:
     seen: dict[str, tuple[Place, str]] = {}
-    for place, entry in subject.entries:
-        for number, question in enumerate(entry.questions):
-            here, key = place / "questions" / number, _folded(question)
-            if key not in seen:
-                seen[key] = here, entry.id
-                continue
-            there, owner = seen[key]
-            where = f"im Eintrag „{owner}“ ({there})" if owner != entry.id else f"in {there}"
-            yield Finding(here, f"Diese Frage steht auch {where}.")
+    for place, name, text in subject.questions:
+        there, owner = seen.setdefault(_folded(text), (place, name))
+        if there is not place:
+            where = f"im Eintrag „{owner}“ ({there})" if owner != name else f"in {there}"
+            yield Finding(place, f"Diese Frage steht auch {where}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,13 +366,11 @@ class Asked:
 def questions_differ(subject: Subject) -> Iterator[Finding]:
     """Near-duplicates across entries: the same words but for an ending or a letter."""
     buckets: dict[str, list[Asked]] = defaultdict(list)
-    for place, entry in subject.entries:
-        for number, text in enumerate(entry.questions):
-            words = sorted(_words(text))
-            digits = "".join(c for c in text if c.isdigit())
-            asked = Asked(entry.id, place / "questions" / number, text, " ".join(words), digits)
-            for start in {w[:5] for w in words if len(w) > 4}:
-                buckets[start].append(asked)
+    for place, name, text in subject.questions:
+        words = sorted(_words(text))
+        digits = "".join(c for c in text if c.isdigit())
+        for start in {w[:5] for w in words if len(w) > 4}:
+            buckets[start].append(Asked(name, place, text, " ".join(words), digits))
     found: dict[tuple[str, Path], Finding] = {}
     for bucket in buckets.values():
         for here, there in _close_pairs(bucket):

@@ -22,15 +22,13 @@ Probe = Callable[[Subject, Edition], Iterator[Finding]]
 
 def own_questions_hit(subject: Subject, edition: Edition) -> Iterator[Finding]:
     """Each question of an entry finds the entry before all others."""
-    for place, entry in subject.entries:
-        if entry.id not in edition.base.entries:
+    for place, name, question in subject.questions:
+        if name not in edition.base.entries:
             continue
-        for number, question in enumerate(entry.questions):
-            best = edition.index.match(question)[:1]
-            if not best or best[0].entry != entry.id:
-                found = f"gefunden wird „{best[0].entry}“" if best else "gefunden wird nichts"
-                text = f"„{question}“ führt nicht zu diesem Eintrag, {found}."
-                yield Finding(place / "questions" / number, text)
+        best = edition.index.match(question)[:1]
+        if not best or best[0].entry != name:
+            found = f"gefunden wird „{best[0].entry}“" if best else "gefunden wird nichts"
+            yield Finding(place, f"„{question}“ führt nicht zu „{name}“, {found}.")
 
 
 def own_tests_pass(subject: Subject, edition: Edition) -> Iterator[Finding]:

@@ -192,6 +192,14 @@ def test_an_entry_that_the_schema_refuses_can_still_be_referred_to(tmp_path: Pat
     assert not any("„c“ gibt es nicht" in p.text for p in check(load(tmp_path), TODAY))
 
 
+def test_further_phrasings_belong_to_an_entry_and_are_unique(tmp_path: Path) -> None:
+    write(tmp_path, a=SOUND, b="phrasings:\n  c: [Wie?]\n  b: [Was ist ein Antrag]\n")
+    problems = check(load(tmp_path), TODAY)
+    assert [p.position.line for p in problems] == [2, 3]
+    assert "„c“ gibt es nicht" in problems[0].text
+    assert "Diese Frage steht auch im Eintrag „a“" in problems[1].text
+
+
 def test_only_errors_keep_a_folder_out_of_force(tmp_path: Path) -> None:
     write(tmp_path, a=SOUND.replace("  sources: [{document: folien}]\n", ""))
     assert breaking(load(tmp_path)) == ()
