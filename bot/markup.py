@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
+from functools import cache, lru_cache
 from urllib.parse import urlsplit
 
 from markdown_it import MarkdownIt
@@ -138,7 +138,8 @@ def _inline(node: SyntaxTreeNode) -> Inline:
         case "em":
             return Emphasis(_inlines(node.children))
         case "link":
-            return Link(str(node.attrs["href"]), _inlines(node.children))
+            url, children = str(node.attrs["href"]), _inlines(node.children)
+            return Link(url, children) if allowed(url) else Text(_plain_inlines(children))
         case "code_inline":
             return Code(node.content)
         case "hardbreak":
@@ -175,20 +176,33 @@ _FOREIGN = {
 }
 
 
+@cache
+def _everything() -> MarkdownIt:
+    """All of Markdown that people are used to."""
+    return MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+
+@cache
+def _unguarded() -> MarkdownIt:
+    """The subset and images, every link target let through."""
+    parser = MarkdownIt("zero").enable([*_SUBSET, "image"])
+    parser.validateLink = bool  # type: ignore[method-assign,assignment]
+    return parser
+
+
 def foreign(markdown: str) -> tuple[str, ...]:
     """What of Markdown the text uses beyond the subset, in German; it would show as typed."""
-    parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
-    types = {node.type for node in SyntaxTreeNode(parser.parse(markdown)).walk()}
+    types = {node.type for node in SyntaxTreeNode(_everything().parse(markdown)).walk()}
     return tuple(dict.fromkeys(name for type_, name in _FOREIGN.items() if type_ in types))
 
 
 def refused(markdown: str) -> tuple[str, ...]:
     """Link targets in the text that `allowed` refuses, in order."""
-    parser = MarkdownIt("zero").enable([*_SUBSET, "image"])
-    parser.validateLink = bool  # type: ignore[method-assign,assignment]
-    nodes = SyntaxTreeNode(parser.parse(markdown)).walk(include_self=False)
-    targets = [str(n.attrs.get("href") or n.attrs.get("src", "")) for n in nodes if n.attrs]
-    return tuple(t for t in dict.fromkeys(targets) if t and not allowed(t))
+    if "](" not in markdown and "<" not in markdown:
+        return ()
+    nodes = SyntaxTreeNode(_unguarded().parse(markdown)).walk(include_self=False)
+    targets = [str(n.attrs.get("href", n.attrs.get("src"))) for n in nodes if n.attrs]
+    return tuple(t for t in dict.fromkeys(targets) if not allowed(t))
 
 
 # --- plain text -----------------------------------------------------------------
