@@ -190,6 +190,9 @@ def _unguarded() -> MarkdownIt:
     return parser
 
 
+_TARGET = {"link": "href", "image": "src"}
+
+
 def foreign(markdown: str) -> tuple[str, ...]:
     """What of Markdown the text uses beyond the subset, in German; it would show as typed."""
     types = {node.type for node in SyntaxTreeNode(_everything().parse(markdown)).walk()}
@@ -201,7 +204,7 @@ def refused(markdown: str) -> tuple[str, ...]:
     if "](" not in markdown and "<" not in markdown:
         return ()
     nodes = SyntaxTreeNode(_unguarded().parse(markdown)).walk(include_self=False)
-    targets = [str(n.attrs.get("href", n.attrs.get("src"))) for n in nodes if n.attrs]
+    targets = [str(n.attrs[_TARGET[n.type]]) for n in nodes if n.type in _TARGET]
     return tuple(t for t in dict.fromkeys(targets) if not allowed(t))
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from bot.chat import Outcome, Reply
-from bot.journal import Removed
 from bot.knowledge import KnowledgeBase
 from bot.library import Edition
 from bot.markup import escape, german_date
+
+if TYPE_CHECKING:  # `lotse chat` has these words without a store
+    from bot.journal import Removed
 
 
 def too_many(edition: Edition) -> Reply:

@@ -147,6 +147,10 @@ def test_an_image_is_reported_and_not_shown() -> None:
     assert foreign("![x](https://a.de/x.png)") == ("ein Bild",)
 
 
+def test_only_targets_are_reported() -> None:
+    assert refused("3. [a](https://a.de) <b>\n4. [c]()") == ("",)
+
+
 def test_foreign_markdown_is_named() -> None:
     text = "# a\n\n> b\n\n---\n\n|a|b|\n|-|-|\n|1|2|\n\n<div>\n\n```\nx\n```\n\n~~weg~~"
     assert set(foreign(text)) >= {
