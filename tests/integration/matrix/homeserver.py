@@ -24,7 +24,14 @@ READY_TIMEOUT_S = 60
 PASSWORD = "ein-langes-Testkennwort"
 SERVER_NAME = "localhost"
 _UNLIMITED = {"per_second": 100_000, "burst_count": 100_000}
-_LIMITS = ("message", "registration", "admin_redaction", "delayed_event_mgmt", "reports")
+_LIMITS = (
+    "message",
+    "registration",
+    "admin_redaction",
+    "room_creation",
+    "delayed_event_mgmt",
+    "reports",
+)
 _LIMITS_BY_KIND = {
     "login": ("address", "account", "failed_attempts"),
     "joins": ("local", "remote"),

@@ -1,5 +1,5 @@
 // An asker that is independent of the bot: matrix-js-sdk with its Rust crypto.
-// One JSON object a line: commands on stdin ({id, as, call, ...}), answers ({reply, ...})
+// One JSON object a line: commands on stdin ({number, as, call, ...}), answers ({reply, ...})
 // and events ({event, as, ...}) on stdout.  Several users live in one process.
 
 import readline from "node:readline";
@@ -119,6 +119,12 @@ const calls = {
     return { id: (await clients.get(as).sendStateEvent(room, type, content, "")).event_id };
   },
 
+  // To every device of a user, unencrypted.
+  async to_device({ as, user, type, content }) {
+    await clients.get(as).sendToDevice(type, new Map([[user, new Map([["*", content]])]]));
+    return {};
+  },
+
   async redact({ as, room, id }) {
     return { id: (await clients.get(as).redactEvent(room, id)).event_id };
   },
@@ -172,9 +178,9 @@ const lines = readline.createInterface({ input: process.stdin });
 lines.on("line", async (line) => {
   const command = JSON.parse(line);
   try {
-    emit({ reply: command.id, ...(await calls[command.call](command)) });
+    emit({ reply: command.number, ...(await calls[command.call](command)) });
   } catch (error) {
-    emit({ reply: command.id, error: String(error?.stack ?? error) });
+    emit({ reply: command.number, error: String(error?.stack ?? error) });
   }
 });
 lines.on("close", () => process.exit(0));
