@@ -51,9 +51,11 @@ class Vector:
 class Found:
     """One word of a question and the terms of the base that it stands for."""
 
-    word: str
+    word: str  # two where they were joined, more where a synonym has more
     relations: tuple[Relation, ...]
-    weight: float
+    weight: float  # below 1 for stopwords
+    parts: tuple[str, ...]  # the words of the question that it is made of
+    single: bool = True  # the word itself, not joined neighbours or a synonym
 
 
 class Encoder:
@@ -94,20 +96,26 @@ class Encoder:
             relations = self.vocabulary.relate(word)
             if word in dotted and not any(r.how == "exact" for r in relations):
                 relations += self.vocabulary.abbreviated(word)
-            found.append(Found(word, relations, self._weight(word)))
+            found.append(Found(word, relations, self._weight(word), (word,)))
         for left, right in pairwise(row):
             whole = tuple(
                 r for r in self.vocabulary.relate(left + right) if r.how in {"exact", "typo"}
             )
             if whole:
-                found.append(Found(left + right, whole, 1.0))
+                found.append(Found(left + right, whole, 1.0, (left, right), single=False))
         stems = tuple(stem(word, self._language) for word in row)
         for size in range(1, LONGEST_SYNONYM + 1):
             for start in range(len(stems) - size + 1):
+                parts = tuple(row[start : start + size])
                 for terms in self._synonyms.get(stems[start : start + size], ()):
                     relations = tuple(Relation(term, SYNONYM, "synonym") for term in terms)
-                    found.append(Found(" ".join(row[start : start + size]), relations, 1.0))
+                    found.append(Found(" ".join(parts), relations, 1.0, parts, single=False))
         return found
+
+    def strangeness(self, word: str) -> float:
+        """How much a word that the base lacks says about the subject, 0.1 to 1."""
+        zipf = frequencies(self._language).get(word, UNLISTED)
+        return min(1.0, max(LEAST, (EVERYDAY - zipf) / SPAN))
 
     def _weight(self, word: str) -> float:
         return STOPWORD if is_stopword(word, self._language) else 1.0
@@ -125,12 +133,8 @@ class Encoder:
 
     def _unknown(self, row: Sequence[str], found: Sequence[Found]) -> float:
         """The squared length of the words and pairs that the base lacks."""
-        table = frequencies(self._language)
-        square = 0.0
-        for one in found:
-            if not one.relations:
-                rarity = (EVERYDAY - table.get(one.word, UNLISTED)) / SPAN
-                square += (one.weight * min(1.0, max(LEAST, rarity))) ** 2
+        strange = [f.weight * self.strangeness(f.word) for f in found if not f.relations]
+        square = sum(weight * weight for weight in strange)
         pairs = sum(pair not in self._pairs for pair in set(self._neighbours(row)))
         return (square + pairs * PAIR**2) * self._rarest**2
 
