@@ -1,6 +1,6 @@
 """From evidence to the probability that an entry is the right one.  Pure.
 
-A logistic model; its weights are fitted on the golden questions by `bench/fit.py`.
+A logistic model.  Its weights are fitted on golden questions by `bench/fit.py`, never by hand.
 """
 
 from __future__ import annotations
@@ -15,65 +15,61 @@ class Evidence:
     """What speaks for one entry, from the reading of the question that fits it best."""
 
     gap: bool  # an honest "the source does not say it"
-    learned: float | None  # what the regression says, about 0 to 1; None without learning
-    density: float  # sum of squared similarities to its phrasings
-    share: float  # its part of the density of all entries, 0 to 1
+    strength: float  # what was learned, else the density of similar phrasings; about 0 to 1
     nearest: float  # similarity of its most similar phrasing, 0 to 1
     known: float  # share of the question that the base knows at all, 0 to 1
     length: int  # words of the question
     coverage: float  # share of the question that the entry's words cover, 0 to 1
-    missed: float  # weight of the words that they do not cover
-    worst_miss: float  # weight of the heaviest of them
+
+
+NOTHING = Evidence(gap=False, strength=0.0, nearest=0.0, known=0.0, length=0, coverage=0.0)
 
 
 def features(evidence: Sequence[Evidence], place: int) -> list[float]:
-    """The inputs of the model for one of several entries, beside its rivals and the gaps."""
+    """The inputs of the model for one of several entries, beside its rival and the gaps."""
     own = evidence[place]
-    rivals = [e for i, e in enumerate(evidence) if i != place and not e.gap]
-    gaps = [e for i, e in enumerate(evidence) if i != place and e.gap]
-    gap = max(gaps, key=_strength, default=_NOTHING)
-    rival = max(rivals, key=_strength, default=_NOTHING)
+    others = [e for i, e in enumerate(evidence) if i != place]
+    rival = max((e for e in others if not e.gap), key=_strength, default=NOTHING)
+    gap = max((e for e in others if e.gap), key=_strength, default=NOTHING)
     return [
         1.0,
-        _log(own.density),
-        _log(own.density) - _log(rival.density),
-        own.share,
+        own.strength,
+        own.strength - rival.strength,
+        math.sqrt(max(own.strength, 0.0)),
         own.nearest,
-        own.nearest**2,
         own.nearest - rival.nearest,
-        own.known,
-        math.log1p(own.length),
         own.coverage,
         own.coverage**2,
         own.coverage - rival.coverage,
         own.nearest * own.coverage,
-        math.log1p(own.missed),
-        own.worst_miss,
-        _log(gap.density),
+        own.known,
+        math.log1p(own.length),
+        max(gap.strength, 0.0),
         gap.nearest,
         gap.coverage,
-        gap.coverage-own.coverage,
-        math.log1p(gap.missed),
-        own.learned or 0.0,
-        (own.learned or 0.0) - (rival.learned or 0.0),
-        math.sqrt(max(own.learned or 0.0, 0.0)),
-        max(gap.learned or 0.0, 0.0),
+        gap.coverage - own.coverage,
     ]
 
 
+def confidence(evidence: Sequence[Evidence], *, learned: bool) -> list[float]:
+    """The probability of each entry, 0 to 1; `learned` says what their strength is."""
+    return [_probability(features(evidence, i), e.gap, learned) for i, e in enumerate(evidence)]
+
+
 def _strength(evidence: Evidence) -> float:
-    return evidence.density if evidence.learned is None else evidence.learned
+    return evidence.strength
 
 
-def _log(value: float) -> float:
-    return math.log(max(value, 0.0) + 0.02)
+def _probability(inputs: Sequence[float], gap: bool, learned: bool) -> float:
+    weights = WEIGHTS["learned" if learned else "similar", "gap" if gap else "answer"]
+    total = sum(weight * value for weight, value in zip(weights, inputs, strict=True))
+    return 1 / (1 + math.exp(-max(-30.0, min(30.0, total))))
 
 
-_NOTHING = Evidence(
-    gap=False, learned=0.0, density=0.0, share=0.0, nearest=0.0, known=0.0, length=0,
-    coverage=0.0, missed=0.0, worst_miss=0.0,
-)  # fmt: skip
-
-
-def confidence(evidence: Sequence[Evidence]) -> list[float]:
-    return [_strength(e) for e in evidence]
+# Written by bench/fit.py.
+WEIGHTS: dict[tuple[str, str], tuple[float, ...]] = {
+    ("learned", "answer"): (0.0,) * 16,
+    ("learned", "gap"): (0.0,) * 16,
+    ("similar", "answer"): (0.0,) * 16,
+    ("similar", "gap"): (0.0,) * 16,
+}  # fmt: skip

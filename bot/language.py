@@ -30,15 +30,16 @@ _MAX_WORD = 40
 
 
 def clean(text: str) -> str:
-    """Cap, NFKC, drop what cannot be seen, cap again; line breaks stay as spaces.
+    """Cap, NFKC, drop what cannot be seen, cap again; all white space becomes single spaces.
 
     >>> clean("Pha\\u200bse\\u00a02")
     'Phase 2'
     """
     text = unicodedata.normalize("NFKC", text[:MAX_CHARACTERS])[:MAX_CHARACTERS]
-    return "".join(
-        " " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c) not in _UNSEEN
-    )
+    text = " ".join(text.split())
+    if text.isprintable():
+        return text
+    return "".join(c for c in text if unicodedata.category(c) not in _UNSEEN)
 
 
 def fold(text: str) -> str:

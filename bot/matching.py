@@ -7,28 +7,31 @@ ridge regression learned from all phrasings, and how much of the question the en
 
 from __future__ import annotations
 
+import copy
+import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from bot.confidence import Evidence, confidence
 from bot.knowledge import Entry, Kind, KnowledgeBase
-from bot.language import abbreviations, sentences, words
-from bot.vectors import STOPWORD, Encoder, Floats, Found, Vector
+from bot.language import sentences
+from bot.vectors import STOPWORD, Encoded, Encoder, Floats, Found, Ints, Vector
 
 # How far a phrasing is trusted when the weights are learned: the smaller, the more.
 RIDGE = 1.0
 RIDGE_OF_TEXT = 4.0  # keywords, answers and passages say less than a question does
 
-LEARNED = 3_000
-"""So many phrasings at the most are learned from (the effort grows with their cube): the first
-ones of each entry.  A base with more entries than that is searched without learning."""
+LEARNED = 2_000
+"""So many examples at the most are learned from (the effort grows with their cube): where there
+are more phrasings, neighbouring ones of an entry are merged into one example.  A base with more
+entries than that is searched without learning."""
 
-POOL = 8  # entries that are looked at closely
+POOL, POOL_OF_GAPS = 8, 3  # entries that are looked at closely
 LONG = 16  # words; longer questions are also read sentence by sentence
 SENTENCE = 3  # words; shorter sentences are no question
 STOPWORD_COVERAGE = 0.1
@@ -62,9 +65,8 @@ class _Reading:
 
     found: Sequence[tuple[Found, float]]  # words and how telling each is
     known: float  # squared length of its vector: the share that the base knows
-    density: Floats  # by entry: the sum of squared similarities
+    strength: Floats  # by entry: what was learned, else the density of similar phrasings
     nearest: Floats  # by entry: the most similar phrasing
-    learned: Floats | None  # by entry: what the regression says
     length: int  # words
 
 
@@ -83,97 +85,96 @@ class Index:
         self._terms = self._terms_of_entries()
         self._telling = self._how_telling()
         self._rarest = math.log1p(len(entries))
-        self._rows, self._weights = self._learn(np.array([r for _, _, r in rows], np.float32))
+        self._lesson = self._learn(np.array([r for _, _, r in rows], np.float32))
 
     def match(self, question: str, limit: int = 5) -> list[Match]:
         """The best entries, best first; ties in the order of their ids."""
+        pool, evidence = self.evidence(question)
+        scores = confidence(evidence, learned=self._lesson is not None)
+        best = sorted(zip(pool, scores, strict=True), key=lambda pair: (-pair[1], pair[0]))
+        return [Match(entry, score) for entry, score in best[:limit]]
+
+    def evidence(self, question: str) -> tuple[list[str], list[Evidence]]:
+        """The entries that were looked at closely, and what speaks for each."""
         readings = self._readings(question)
         pool = self._pool(readings)
-        evidence = [self._evidence(owner, readings) for owner in pool]
-        scores = confidence(evidence)
-        best = sorted(zip(pool, scores, strict=True), key=lambda pair: (-pair[1], pair[0]))
-        return [Match(self._ids[owner], score) for owner, score in best[:limit]]
+        return [self._ids[o] for o in pool], [self._evidence(o, readings) for o in pool]
+
+    def unlearned(self) -> Index:
+        """The same index as a base too large to learn from has it."""
+        index = copy.copy(self)
+        index._lesson = None
+        return index
 
     def explain(self, question: str, entry: str) -> Explanation:
         """Which words of the question were found in the entry, and how."""
-        owner = self._ids.index(entry)
-        row = words(question, self._language)
+        terms = self._terms[self._ids.index(entry)]
+        question_ = self._encoder.encode(question)
         matched: list[WordMatch] = []
-        for found in self._encoder.find(row, abbreviations(question)):
-            there = [r for r in found.relations if r.term in self._terms[owner]]
+        for found in question_.found:
+            there = [r for r in found.relations if r.term in terms]
             if there:
                 best = max(there, key=lambda r: r.similarity)
                 term = self._encoder.vocabulary.terms[best.term]
                 matched.append(WordMatch(found.word, term, best.how))
         seen = {word for match in matched for word in match.word.split()}
-        return Explanation(entry, tuple(matched), tuple(w for w in row if w not in seen))
+        return Explanation(entry, tuple(matched), tuple(w for w in question_.words if w not in seen))
 
     # --- reading the question ---------------------------------------------------
 
     def _readings(self, question: str) -> list[_Reading]:
-        texts = [question]
-        if len(words(question, self._language)) > LONG:
-            parts = [p for p in sentences(question) if len(words(p, self._language)) >= SENTENCE]
-            texts += [p for p in parts if "?" in p] or parts
+        whole = self._encoder.encode(question)
+        texts = [whole]
+        if len(whole.words) > LONG:
+            parts = [(p, self._encoder.encode(p)) for p in sentences(question)]
+            long_enough = [(p, e) for p, e in parts if len(e.words) >= SENTENCE]
+            asked = [(p, e) for p, e in long_enough if "?" in p]
+            texts += [encoded for _, encoded in asked or long_enough]
         return [self._reading(text) for text in texts]
 
-    def _reading(self, text: str) -> _Reading:
-        vector = self._encoder.encode(text)
-        similarity = self._postings.similarities(vector, len(self._owners))
+    def _reading(self, text: Encoded) -> _Reading:
+        similarity = self._postings.similarities(text.vector, len(self._owners))
         size = len(self._ids)
         nearest = np.zeros(size, np.float32)
         np.maximum.at(nearest, self._owners, similarity)
-        learned = None if self._weights is None else _bend(similarity[self._rows]) @ self._weights
-        row = words(text, self._language)
+        density = np.bincount(self._owners, similarity * similarity, size).astype(np.float32)
         return _Reading(
-            found=[(f, self._tellingness(f)) for f in self._encoder.find(row, abbreviations(text))],
-            known=float(vector.weights @ vector.weights),
-            density=np.bincount(self._owners, similarity * similarity, size).astype(np.float32),
+            found=[(found, self._tellingness(found)) for found in text.found],
+            known=float(text.vector.weights @ text.vector.weights),
+            strength=self._lesson.apply(similarity) if self._lesson else density,
             nearest=nearest,
-            learned=learned,
-            length=len(row),
+            length=len(text.words),
         )
 
     def _pool(self, readings: Sequence[_Reading]) -> list[int]:
-        """The likeliest entries and the likeliest gaps."""
-        strength = np.max([r.density if r.learned is None else r.learned for r in readings], axis=0)
-        order = np.argsort(-strength, kind="stable")
-        answers = [int(i) for i in order if not self._gaps[i]][: POOL]
-        return answers + [int(i) for i in order if self._gaps[i]][:3]
+        """The likeliest entries, then the likeliest gaps."""
+        order = np.argsort(-np.max([r.strength for r in readings], axis=0), kind="stable").tolist()
+        answers = [owner for owner in order if not self._gaps[owner]][:POOL]
+        return answers + [owner for owner in order if self._gaps[owner]][:POOL_OF_GAPS]
 
     def _evidence(self, owner: int, readings: Sequence[_Reading]) -> Evidence:
-        reading = max(readings, key=lambda r: (r.density if r.learned is None else r.learned)[owner])
-        covered, missed, worst = self._coverage(owner, reading.found)
+        reading = max(readings, key=lambda r: float(r.strength[owner]))
         return Evidence(
             gap=bool(self._gaps[owner]),
-            learned=None if reading.learned is None else float(reading.learned[owner]),
-            density=float(reading.density[owner]),
-            share=float(reading.density[owner] / (reading.density.sum() + 1e-6)),
+            strength=float(reading.strength[owner]),
             nearest=float(reading.nearest[owner]),
             known=reading.known,
             length=reading.length,
-            coverage=covered,
-            missed=missed,
-            worst_miss=worst,
+            coverage=self._coverage(owner, reading.found),
         )
 
-    def _coverage(
-        self, owner: int, found: Sequence[tuple[Found, float]]
-    ) -> tuple[float, float, float]:
-        """The share of the question that the entry's words cover, what is missed, the worst miss."""
+    def _coverage(self, owner: int, found: Sequence[tuple[Found, float]]) -> float:
+        """The share of the question that the entry's words cover, by how telling they are."""
         terms = self._terms[owner]
-        weights: dict[str, float] = {}
-        covered: dict[str, float] = defaultdict(float)
+        covered: dict[str, float] = {}
+        total = 0.0
         for one, weight in found:
             near = max((r.similarity for r in one.relations if r.term in terms), default=0.0)
             for word in one.parts:
-                covered[word] = max(covered[word], near)
-            if one.single:
-                weights[one.word] = weight
-        total = sum(weights.values())
-        missed = {word: weight * (1 - covered[word]) for word, weight in weights.items()}
-        share = 1 - sum(missed.values()) / total if total else 0.0
-        return share, sum(missed.values()), max(missed.values(), default=0.0)
+                covered[word] = max(covered.get(word, 0.0), near)
+            total += weight if one.single else 0.0
+        got = sum(weight * covered[one.word] for one, weight in found if one.single)
+        return got / total if total else 0.0
 
     # --- building ---------------------------------------------------------------
 
@@ -195,19 +196,65 @@ class Index:
             return scale * max(self._telling[r.term] * r.similarity for r in found.relations)
         return scale * self._rarest * self._encoder.strangeness(found.word)
 
-    def _learn(self, ridges: Floats) -> tuple[npt.NDArray[np.int64], Floats | None]:
-        """The phrasings learned from, and the weight of each for each entry."""
+    def _learn(self, ridges: Floats) -> _Lesson | None:
         size = len(self._ids)
-        if size > LEARNED:
-            return np.arange(0), None
-        place = np.concatenate([np.arange(n) for n in np.bincount(self._owners, minlength=size)])
-        rows = np.sort(np.argsort(place, kind="stable")[:LEARNED])
-        vectors = [self._encoder.vectors[i] for i in rows]
-        kernel = _bend(_Postings(vectors, self._encoder.size).gram_matrix(len(rows)))
-        kernel[np.diag_indices(len(rows))] += ridges[rows]
-        targets = np.zeros((len(rows), size), np.float32)
-        targets[np.arange(len(rows)), self._owners[rows]] = 1
-        return rows, np.linalg.solve(kernel, targets)
+        if not 0 < size <= LEARNED:
+            return None
+        examples = _examples(self._owners, LEARNED)
+        vectors, lengths = _merged(self._encoder.vectors, examples, self._encoder.size)
+        kernel = _bend(_Postings(vectors, self._encoder.size).gram_matrix(len(vectors)))
+        kernel[np.diag_indices(len(vectors))] += np.maximum.reduceat(ridges, _starts(examples))
+        targets = np.zeros((len(vectors), size), np.float32)
+        targets[np.arange(len(vectors)), self._owners[_starts(examples)]] = 1
+        return _Lesson(examples, lengths, np.linalg.solve(kernel, targets))
+
+
+@dataclass(frozen=True, slots=True)
+class _Lesson:
+    """What was learned: by phrasing its example; by example its length and its weights."""
+
+    examples: Ints
+    lengths: Floats
+    weights: Floats
+
+    def apply(self, similarity: Floats) -> Floats:
+        """By entry: about 1 where it is meant, about 0 elsewhere."""
+        near = np.bincount(self.examples, similarity, len(self.lengths)) / self.lengths
+        # No BLAS: its threads cost more than so small a product.
+        return np.einsum("i,ij->j", _bend(near.astype(np.float32)), self.weights)
+
+
+def _examples(owners: Ints, most: int) -> Ints:
+    """By phrasing the number of its example: as few phrasings to one as `most` allows."""
+    place = np.arange(len(owners)) - np.searchsorted(owners, owners)
+    for together in itertools.count(1):
+        key = owners.astype(np.int64) * len(owners) + place // together
+        examples = np.unique(key, return_inverse=True)[1]
+        if examples[-1] < most:
+            return examples.astype(np.int32)
+    raise AssertionError("one example an entry always fits")
+
+
+def _starts(examples: Ints) -> npt.NDArray[np.int64]:
+    return np.flatnonzero(np.diff(examples, prepend=-1))
+
+
+def _merged(
+    vectors: Sequence[Vector], examples: Ints, features: int
+) -> tuple[list[Vector], Floats]:
+    """The unit vector of each example, and how long the sum of its phrasings was."""
+    ids = np.concatenate([v.ids for v in vectors]).astype(np.int64)
+    weights = np.concatenate([v.weights for v in vectors])
+    keys = np.repeat(examples, [len(v.ids) for v in vectors]) * np.int64(features) + ids
+    keys, inverse = np.unique(keys, return_inverse=True)
+    weights = np.bincount(inverse, weights).astype(np.float32)
+    owners = keys // features
+    lengths = np.sqrt(np.bincount(owners, weights * weights)).astype(np.float32)
+    weights /= lengths[owners]
+    cuts = np.searchsorted(owners, np.arange(1, len(lengths)))
+    ids = (keys % features).astype(np.int32)
+    pairs = zip(np.split(ids, cuts), np.split(weights, cuts), strict=True)
+    return [Vector(i, w) for i, w in pairs], lengths
 
 
 def _phrasings(entry: Entry) -> list[tuple[str, float]]:

@@ -58,6 +58,15 @@ class Found:
     single: bool = True  # the word itself, not joined neighbours or a synonym
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A question: its words, what they stand for, and its vector."""
+
+    words: Sequence[str]
+    found: Sequence[Found]
+    vector: Vector
+
+
 class Encoder:
     """Knows the features of a base's phrasings and how telling each is; immutable once built."""
 
@@ -83,13 +92,14 @@ class Encoder:
         self.vectors = [self._joined(w, 0.0, g, 0) for w, g in zip(known, grams, strict=True)]
         """One for each phrasing, in their order, each of length 1."""
 
-    def encode(self, text: str) -> Vector:
+    def encode(self, text: str) -> Encoded:
         row = words(text, self._language)
         found = self.find(row, abbreviations(text))
         grams, unknown_grams = self._question_grams(row)
-        return self._joined(self._bag(row, found), self._unknown(row, found), grams, unknown_grams)
+        unknown = self._unknown(row, found)
+        return Encoded(row, found, self._joined(self._bag(row, found), unknown, grams, unknown_grams))
 
-    def find(self, row: Sequence[str], dotted: frozenset[str] = frozenset()) -> list[Found]:
+    def find(self, row: Sequence[str], dotted: frozenset[str]) -> list[Found]:
         """What the words of a question stand for, word by word, then as joined neighbours."""
         found = []
         for word in row:

@@ -1,0 +1,1 @@
+"""Measurements: figures on questions, speed, growth.  Not part of the program."""
