@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from dataclasses import replace
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from bot.library import edition_of
 from bot.matching import Index
 
 FOLDS = 5
+_INDENTED = {"initial_indent": " " * 8, "subsequent_indent": " " * 8}
 PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 
 
@@ -113,13 +114,15 @@ def main() -> None:
                 flush=True,
             )
             weights = ", ".join(f"{w:.3f}" for w in fit(data[0], data[1], best))
-            lines.append(f'    ("{mode}", "{kind}"): ({weights}),')
+            lines.append(f'    ("{mode}", "{kind}"): (')
+            lines += textwrap.wrap(weights + ",", 90, **_INDENTED)
+            lines.append("    ),")
     table = "\n".join(lines)
     print(table)
     if arguments.write:
         path = Path(confidence.__file__)
         text = path.read_text(encoding="utf-8")
-        head, tail = re.split(r"(?<== \{\n)(?:    \(\".*\n)+", text)
+        head, tail = re.split(r"(?<== \{\n)(?:    .*\n)+", text)
         path.write_text(head + table + "\n" + tail, encoding="utf-8")
 
 

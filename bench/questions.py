@@ -20,11 +20,11 @@ class Question:
 
 def read(folder: Path) -> list[Question]:
     """The questions of the YAML files right in `folder`, in the order of their names."""
-    questions = []
-    for path in sorted(folder.glob("*.yaml")):
-        for case in read_yaml(path.read_text(encoding="utf-8")).data:
-            questions.append(Question(**{**case, "facts": frozenset(case.get("facts", ()))}))
-    return questions
+    return [
+        Question(**{**case, "facts": frozenset(case.get("facts", ()))})
+        for path in sorted(folder.glob("*.yaml"))
+        for case in read_yaml(path.read_text(encoding="utf-8")).data
+    ]
 
 
 def right_entries(question: Question, base: KnowledgeBase) -> frozenset[str]:

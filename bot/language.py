@@ -111,68 +111,58 @@ def allowed_edits(length: int) -> int:
 
 def is_stopword(word: str, language: Language = "de") -> bool:
     """Whether a folded word carries almost no meaning of its own."""
-    return word in _STOPWORDS[language]
+    return word in _stopwords(language)
 
 
 @functools.cache
 def frequencies(language: Language) -> Mapping[str, float]:
     """Zipf frequency (log10 per billion words, about 1 to 7.7) of the commonest folded words."""
-    table = Path(__file__).with_name("frequencies") / f"{language}.txt"
-    pairs = (line.split("\t") for line in table.read_text(encoding="utf-8").splitlines())
+    pairs = (line.split("\t") for line in _table(f"frequencies-{language}").splitlines())
     return {word: int(tenths) / 10 for word, tenths in pairs}
+
+
+@functools.cache
+def _stopwords(language: Language) -> frozenset[str]:
+    """Function words.  Question words (wer, wann, wo) are in: they weigh little, not nothing."""
+    return frozenset(_table(f"stopwords-{language}").split())
+
+
+def _table(name: str) -> str:
+    return (Path(__file__).with_name("words") / f"{name}.txt").read_text(encoding="utf-8")
 
 
 _STEMMERS = {"de": Stemmer.Stemmer("german"), "en": Stemmer.Stemmer("english")}
 
-_ORDINAL_ENDINGS = ("", "e", "er", "en", "es", "em")
+# fmt: off
+_CARDINALS = ("null", "eins", "zwei", "drei", "vier", "funf", "sechs", "sieben", "acht", "neun",
+              "zehn", "elf", "zwolf")
+_ORDINALS = ("erst", "zweit", "dritt", "viert", "funft", "sechst", "siebt", "acht", "neunt",
+             "zehnt")
+_ENGLISH_CARDINALS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
+                      "nine", "ten", "eleven", "twelve")
+_ENGLISH_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth",
+                     "ninth", "tenth")
+# fmt: on
+_ROMAN = {"ii": "2", "iii": "3", "iv": "4", "vi": "6"}
 _GERMAN_NUMBERS = {
-    **{w: str(n) for n, w in enumerate(
-        "null eins zwei drei vier funf sechs sieben acht neun zehn elf zwolf".split())},
-    **{f"{w}{ending}": str(n)
-       for n, w in enumerate("erst zweit dritt viert funft sechst siebt acht neunt zehnt".split(), 1)
-       for ending in _ORDINAL_ENDINGS[1:]},
-    "zwo": "2", "zwote": "2", "zwoten": "2", "erstens": "1", "zweitens": "2", "drittens": "3",
-    "ii": "2", "iii": "3", "iv": "4", "vi": "6",
-}  # fmt: skip
-_ENGLISH_NUMBERS = {
-    **{w: str(n) for n, w in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve".split())},
-    **{w: str(n) for n, w in enumerate(
-        "first second third fourth fifth sixth seventh eighth ninth tenth".split(), 1)},
-}  # fmt: skip
-_NUMBERS: Mapping[Language, Mapping[str, str]] = {
-    "de": {**{w: n for w, n in _ENGLISH_NUMBERS.items() if w not in {"one", "second"}}, **_GERMAN_NUMBERS},
-    "en": _ENGLISH_NUMBERS,
+    **{word: str(n) for n, word in enumerate(_CARDINALS)},
+    **{
+        word + ending: str(n)
+        for n, word in enumerate(_ORDINALS, 1)
+        for ending in ("e", "er", "en", "es", "em", "ens")
+    },
+    "zwo": "2",
+    **_ROMAN,
 }
-
-# Function words only.  Question words (wer, wann, wo) are in: they weigh little, not nothing.
-_GERMAN_STOPWORDS = """
-ab aber alle allem allen aller alles als also am an ander andere anderem anderen anderer anderes andern auch auf aus
-bei beim bereits bin bis bist bitte bitten bzw da dabei dadurch dafur daher damit danach dann daran darauf daraus darf
-darfst darin daruber darum darunter das dass davon davor dazu dein deine deinem deinen deiner dem den denen denn der
-deren derer des deshalb dessen dich die dies diese dieselbe diesem diesen dieser dieses dir doch dort du durch durfen
-durft eben ebenso eigentlich ein eine einem einen einer eines einfach einige einigen einmal er es etwa etwas euch euer
-eure eurem euren eurer fur gar geben gegen geht genau gern gerne gerade gibt gibts gilt habe haben habt hallo hat hatte
-hatten hattest hier hin hinter ich ihm ihn ihnen ihr ihre ihrem ihren ihrer im immer in indem ins ist irgend irgendein
-irgendwie ja jede jedem jeden jeder jedes jene jenem jenen jener jenes jetzt kann kannst konnen konnt konnte konnten kurz
-leider mal man manche mehr mein meine meinem meinen meiner mich mir mit moglich mochte mochten muss mussen musst musste
-nach neben nein nicht nichts noch nun nur ob oder ohne schon sehr sei seid sein seine seinem seinen seiner seit selbst
-selber sich sie sind so sollen soll sollte sollten solche solchem solchen somit sonst sowie statt trotz uber um und uns
-unser unsere unserem unseren unserer unter vom von vor wahrend war waren was wegen weil weiter welche welchem welchen
-welcher welches wem wen wenn wer werde werden wessen wie wieder wieso will wir wird wo wobei wofur woher wohin womit
-woran worauf woraus worin woruber worum wovon wozu wollen wollt wollte wurde wurden zu zum zur zwar zwischen bitt mach
-machen macht danke guten tag moin servus liebe grusse sehr geehrte geehrter damen herren sagen sage sag wissen weiss
-the a an of for to in on is are what how do does please can we i you and
-""".split()
-_ENGLISH_STOPWORDS = """
-a about above after again all also am an and any are as at be because been before being below between both but by can
-cannot could did do does doing down during each few for from further get give had has have having he her here hers him
-his how i if im in into is it its itself just kindly know let like m me more most my myself no nor not now of off on
-once only or other our ours out over own please pls re s same she should so some such t tell than that the their theirs
-them then there these they this those through to too under until up us very want was we were what when where which while
-who whom why will with would you your yours hi hello hey thanks thank u r ur
-""".split()
-_STOPWORDS: Mapping[Language, frozenset[str]] = {
-    "de": frozenset(map(fold, _GERMAN_STOPWORDS)),
-    "en": frozenset(_ENGLISH_STOPWORDS),
+_ENGLISH_NUMBERS = {
+    **{word: str(n) for n, word in enumerate(_ENGLISH_CARDINALS)},
+    **{word: str(n) for n, word in enumerate(_ENGLISH_ORDINALS, 1)},
+}
+_AMBIGUOUS_IN_GERMAN = {"one", "second"}
+_NUMBERS: Mapping[Language, Mapping[str, str]] = {
+    "de": {
+        **{word: n for word, n in _ENGLISH_NUMBERS.items() if word not in _AMBIGUOUS_IN_GERMAN},
+        **_GERMAN_NUMBERS,
+    },
+    "en": _ENGLISH_NUMBERS,
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -118,7 +118,9 @@ class Index:
                 term = self._encoder.vocabulary.terms[best.term]
                 matched.append(WordMatch(found.word, term, best.how))
         seen = {word for match in matched for word in match.word.split()}
-        return Explanation(entry, tuple(matched), tuple(w for w in question_.words if w not in seen))
+        return Explanation(
+            entry, tuple(matched), tuple(w for w in question_.words if w not in seen)
+        )
 
     # --- reading the question ---------------------------------------------------
 
@@ -221,7 +223,8 @@ class _Lesson:
         """By entry: about 1 where it is meant, about 0 elsewhere."""
         near = np.bincount(self.examples, similarity, len(self.lengths)) / self.lengths
         # No BLAS: its threads cost more than so small a product.
-        return np.einsum("i,ij->j", _bend(near.astype(np.float32)), self.weights)
+        learned: Floats = np.einsum("i,ij->j", _bend(near.astype(np.float32)), self.weights)
+        return learned
 
 
 def _examples(owners: Ints, most: int) -> Ints:

@@ -97,7 +97,9 @@ class Encoder:
         found = self.find(row, abbreviations(text))
         grams, unknown_grams = self._question_grams(row)
         unknown = self._unknown(row, found)
-        return Encoded(row, found, self._joined(self._bag(row, found), unknown, grams, unknown_grams))
+        return Encoded(
+            row, found, self._joined(self._bag(row, found), unknown, grams, unknown_grams)
+        )
 
     def find(self, row: Sequence[str], dotted: frozenset[str]) -> list[Found]:
         """What the words of a question stand for, word by word, then as joined neighbours."""
@@ -229,7 +231,8 @@ def _rarities(bags: Sequence[Mapping[int, float]], size: int) -> Floats:
     occurrences = np.zeros(size, np.float32)
     for bag in bags:
         occurrences[list(bag)] += 1
-    return 1 + np.log1p(np.float32(len(bags))) - np.log1p(occurrences)
+    rarities: Floats = 1 + np.log1p(np.float32(len(bags))) - np.log1p(occurrences)
+    return rarities
 
 
 def _scaled(

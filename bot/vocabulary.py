@@ -82,7 +82,8 @@ class Vocabulary:
         likely = [
             i
             for i in self._frequent
-            if self.terms[i].startswith(short) or (len(short)>2 and _skeleton(short, self.terms[i]))
+            if self.terms[i].startswith(short)
+            or (len(short) > 2 and _skeleton(short, self.terms[i]))
         ][:4]
         most = max((self._counts[self.terms[i]] for i in likely), default=1)
         return tuple(
