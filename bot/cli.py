@@ -107,6 +107,10 @@ def adapters(settings: Settings) -> list[Adapter]:
             from adapters.matrix import Matrix
 
             found.append(Matrix(settings.matrix, settings.data_dir))
+        if settings.slack:
+            from adapters.slack import Slack
+
+            found += [Slack(settings.slack, i) for i in settings.slack.installations]
     except ModuleNotFoundError as missing:
         extras = ",".join(n for n in ("matrix", "slack") if getattr(settings, n))
         raise click.ClickException(_missing(missing, extras)) from None

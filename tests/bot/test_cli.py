@@ -6,23 +6,30 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
+from bot.cli import OPERATING
+from bot.cli import lotse as lotse_command
+from bot.clickwords import speak_german
+from bot.operations import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[2]
 SMALL = "entries:\n- {id: a, title: A, questions: [Was ist A?], answer: A ist A.}\n"
 
 
 def lotse(
     *arguments: str, stdin: str = "", cwd: Path | None = None, **env: str
 ) -> subprocess.CompletedProcess[str]:
-    root = Path(__file__).resolve().parents[2]
     return subprocess.run(
         [sys.executable, "-m", "bot", *arguments],
         input=stdin,
         capture_output=True,
         encoding="utf-8",
         timeout=60,
-        cwd=cwd or root,
-        env={**os.environ, "PYTHONPATH": str(root), **env},
+        cwd=cwd or ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **env},
     )
 
 
@@ -62,6 +69,43 @@ def test_an_explanation_names_the_entry_the_thresholds_and_the_runners_up() -> N
     assert "Gefundene Wörter:" in done.stdout
     assert "Schwellen: Antwort ab 0," in done.stdout
     assert done.stdout.count("Wert") >= 3
+
+
+def test_a_chat_goes_through_a_pipe_and_ends_with_its_input() -> None:
+    done = lotse("chat", stdin="Was passiert in Phase 2?\nund danach?")
+    assert done.returncode == 0
+    assert done.stdout.index("Phase 2 – ") < done.stdout.index("Phase 3 – Planung Nachnutzung\n")
+    assert "\x1b" not in done.stdout
+
+
+def test_a_chat_takes_over_a_changed_file_and_keeps_the_old_one_when_it_breaks(
+    folder: Path,
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "bot", "--knowledge", str(folder), "chat"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        cwd=ROOT,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+
+        def heard(question: str, word: str) -> None:
+            process.stdin.write(f"{question}\n")  # type: ignore[union-attr]
+            process.stdin.flush()  # type: ignore[union-attr]
+            assert any(word in line for line in iter(process.stdout.readline, ""))  # type: ignore[union-attr]
+
+        heard("Was ist A?", "A ist A.")
+        (folder / "a.yaml").write_text(SMALL.replace("A ist A.", "A ist neu."))
+        heard("Was ist A?", "A ist neu.")
+        (folder / "a.yaml").write_text("entries: [")
+        heard("Was ist A?", "A ist neu.")
+        process.stdin.close()
+        assert "FEHLER" in process.stderr.read()
+        assert process.wait(timeout=30) == 0
 
 
 @pytest.mark.parametrize("how", ["option", "variable"])
@@ -108,11 +152,16 @@ def test_help_is_german_down_to_its_headings() -> None:
         assert word in done.stdout
     for word in ("Usage", "Options", "Commands", "Show this", "Exit"):
         assert word not in done.stdout
-    for command in ("ask", "chat", "check", "config", "data", "doctor", "run", "schema", "stats"):
-        said = lotse(command, "--help")
-        assert said.returncode == 0
-        assert said.stdout.startswith(f"Aufruf: lotse {command} [OPTIONEN]")
-        assert "Show" not in said.stdout
+
+
+def test_every_command_has_german_help() -> None:
+    """In this process, with what `main` does first, because there are many commands."""
+    speak_german()
+    for name in lotse_command.list_commands(click.Context(lotse_command)):
+        said = CliRunner().invoke(lotse_command, [name, "--help"], prog_name="lotse").output
+        assert said.startswith(f"Aufruf: lotse {name} [OPTIONEN]"), said
+        assert "Options" not in said
+        assert "Show" not in said
 
 
 @pytest.mark.parametrize(
@@ -156,15 +205,18 @@ HEAVY = (
 )
 
 
-@pytest.mark.parametrize("arguments", [["ask", "Was ist EfA?"], ["--help"], ["check"]])
+@pytest.mark.parametrize("arguments", [["ask", "Was ist EfA?"], ["chat"], ["--help"], ["check"]])
 def test_what_is_not_needed_is_not_imported(arguments: list[str]) -> None:
     script = (
-        "import sys\nsys.argv[1:] = sys.argv[1:]\nfrom bot.cli import main\n"
+        "import sys\nfrom bot.cli import main\n"
         "try:\n    main()\nfinally:\n    print(*sys.modules, file=sys.stderr)"
     )
-    root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
-        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, cwd=root
+        [sys.executable, "-c", script, *arguments],
+        input="",
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
     )
     loaded = {name.partition(".")[0] for name in done.stderr.split()}
     assert "click" in loaded
@@ -172,7 +224,4 @@ def test_what_is_not_needed_is_not_imported(arguments: list[str]) -> None:
 
 
 def test_the_operators_commands_are_those_of_their_module() -> None:
-    from bot.cli import OPERATING
-    from bot.operations import COMMANDS
-
     assert {c.name: (c.help or "").splitlines()[0] for c in COMMANDS} == OPERATING
