@@ -63,9 +63,12 @@ class Terminal:
         loop = asyncio.get_running_loop()
         read: asyncio.Future[str] = loop.create_future()
 
+        def hand_over(line: str) -> None:
+            if not read.cancelled():
+                read.set_result(line)
+
         def wait_for_line() -> None:
-            line = self._lines.readline()
-            loop.call_soon_threadsafe(lambda: read.cancelled() or read.set_result(line))
+            loop.call_soon_threadsafe(hand_over, self._lines.readline())
 
         threading.Thread(target=wait_for_line, daemon=True).start()
         return await read

@@ -6,6 +6,7 @@ what else the message says decides whether it is a follow-up or a question of it
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -45,12 +46,18 @@ class Cues:
         self._polite = self._classes["filler"] | _words(polite, language)
         classes = (self._classes[c] for c in ("pointer", "question", "weak"))
         self._empty = self._polite.union(*classes)
+        self._order = {kind: place for place, kind in enumerate(cues)}
         self._phrases = [
             (kind, frozenset(tokens(phrase, language)))
             for kind, phrases in cues.items()
             if kind not in _CLASSES
             for phrase in phrases
         ]
+        common = Counter(word for _, phrase in self._phrases for word in phrase)
+        self._by_key: dict[str, list[tuple[str, frozenset[str]]]] = {}
+        for kind, phrase in self._phrases:  # under the word that the fewest phrases have
+            rarest = min(phrase, key=lambda w: (common[w], w))
+            self._by_key.setdefault(rarest, []).append((kind, phrase))
         self._of_kind: dict[str, set[str]] = {}
         for kind, phrase in self._phrases:
             self._of_kind.setdefault(kind, set()).update(phrase)
@@ -74,7 +81,7 @@ class Cues:
             for word, quality in options.items():
                 found[word] = max(quality, found.get(word, 0.0))
         best: dict[str, Cue] = {}
-        for kind, phrase in self._phrases:
+        for kind, phrase in (p for word in found for p in self._by_key.get(word, ())):
             if not phrase <= found.keys():
                 continue
             weight = sum(len(w) * found[w] for w in phrase)
@@ -85,7 +92,7 @@ class Cues:
             ]
             own = [w for w in self.own(rest) if not self._meant(w).keys() & self._of_kind[kind]]
             best[kind] = Cue(kind, phrase, weight, tuple(rest), tuple(own))
-        return sorted(best.values(), key=lambda c: -c.weight)
+        return sorted(best.values(), key=lambda c: (-c.weight, self._order[c.kind]))
 
     def own(self, said: Iterable[str]) -> list[str]:
         """The words that carry content of their own."""
@@ -128,14 +135,10 @@ class Cues:
         return {w: _MISTYPED for w, distance, _ in near if distance == near[0][1]}
 
 
+@lru_cache(maxsize=8)
 def cues_of(base: KnowledgeBase) -> Cues:
     """The cues of a knowledge base, built once."""
-    return _built(tuple(base.cues.items()), base.language)
-
-
-@lru_cache(maxsize=8)
-def _built(cues: tuple[tuple[str, tuple[str, ...]], ...], language: Language) -> Cues:
-    return Cues(dict(cues), language)
+    return Cues(base.cues, base.language)
 
 
 def tokens(text: str, language: Language) -> list[str]:

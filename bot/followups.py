@@ -12,7 +12,7 @@ from functools import partial
 from bot.browsing import listed, overviews, which
 from bot.chat import Outcome, Reply
 from bot.cues import Cue
-from bot.deciding import ANSWER, decide
+from bot.deciding import decide
 from bot.knowledge import Entry, Kind, Series
 from bot.markup import escape, german_date, plain_text
 from bot.replies import (
@@ -37,6 +37,10 @@ NEED_TOPIC = ("next", "previous", "more", "why", "note", "again", "also", "ellip
 """Follow-ups that mean nothing without something that was answered."""
 
 
+MAX_OWN = 3
+"""With more words of its own a message is a question, even if it points back."""
+
+
 def is_followup(kind: str) -> bool:
     return kind in _KINDS or kind in LINKED or kind in ("also", "elliptical")
 
@@ -44,15 +48,18 @@ def is_followup(kind: str) -> bool:
 def refers_back(turn: Turn, cue: Cue) -> bool:
     """Whether a message with this phrase follows up, or is a question of its own.
 
-    A message with content of its own follows up only where it also points back („dafür“)
-    and its words find nothing by themselves.
+    A message that also points back („dafür“) follows up, unless the words that are its own
+    are what finds an entry.
     """
     if cue.kind in ("also", "elliptical"):
         return _object_of(turn, cue) is not None
     if not cue.own:
         return True
-    points_back = turn.cues.has("reference", cue.rest)
-    return points_back and len(cue.own) <= 2 and decide(turn).score < ANSWER
+    if not turn.cues.has("reference", cue.rest) or len(cue.own) > MAX_OWN:
+        return False
+    best = decide(turn).entry
+    found = {w.word for w in turn.index.explain(turn.text, best.id).words} if best else set()
+    return found.isdisjoint(cue.own)
 
 
 def follow(turn: Turn, cue: Cue) -> Answered:

@@ -204,9 +204,12 @@ class Topic:
     entries: tuple[Entry, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class KnowledgeBase:
-    """Everything in force, immutable; files are read in the order of their names."""
+    """Everything in force, immutable; files are read in the order of their names.
+
+    Equal only to itself, so that what is derived from a base can be remembered by it.
+    """
 
     language: Language
     entries: Mapping[str, Entry]

@@ -90,19 +90,28 @@ def _parts(turn: Turn, read: Sequence[Sentence]) -> list[Part]:
     kept = sorted(asking, key=lambda s: -len(s.text))[:MAX_READ]
     parts: list[Part] = []
     about: Entry | None = None
+    before = ""
     for sentence in read:
-        if sentence not in kept:
+        if sentence in kept:
+            for part in _halves(turn, _whole(turn, sentence.text, before), about=about):
+                parts.append(part)
+                about = part.decision.entry or about
+        else:
             about = decide(turn, sentence.text).entry or about
-            continue
-        for part in _halves(turn, sentence.text, about=about):
-            parts.append(part)
-            about = part.decision.entry or about
+        before = sentence.text
     answered = [p for p in parts if p.decision.entry]
     if not any(s.asks for s in read):
         return [max(parts, key=lambda p: p.decision.score)] if parts else []
     if not answered or len(turn.text) > LONG:
         parts = answered or [max(parts, key=lambda p: p.decision.score)]
     return _distinct(parts)
+
+
+def _whole(turn: Turn, sentence: str, before: str) -> str:
+    """A question that only points back („Wie heißt sie?“) with the sentence before it."""
+    alone = turn.saying(sentence)
+    empty = not alone.cues.own(alone.said) and not any(is_followup(c.kind) for c in alone.found)
+    return f"{before} {sentence}" if before and empty else sentence
 
 
 def _halves(turn: Turn, sentence: str, *, about: Entry | None = None) -> list[Part]:

@@ -9,7 +9,8 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 
 from bot.chat import Audience, Option, Outcome, Reply, Source
 from bot.knowledge import Contact, Entry, Kind, KnowledgeBase, Reference, Series
@@ -98,7 +99,14 @@ def _option(view: View, number: int, target: str) -> Option:
     entry = view.entry(target)
     if entry is None:
         return Option(number, title)
-    return Option(number, title, entry.id, plain(present(view, entry)))
+    return Option(number, title, entry.id, _whole(view.base, entry.id, view.at.date()))
+
+
+@lru_cache(maxsize=1024)
+def _whole(base: KnowledgeBase, entry_id: str, day: date) -> str:
+    """The plain reply that an option leads to; the same all day, so it is made once."""
+    noon = datetime.combine(day, time(12))
+    return plain(present(View(base, noon), base.entries[entry_id]))
 
 
 def next_steps(view: View, entry: Entry) -> tuple[str, ...]:
@@ -113,15 +121,16 @@ def next_steps(view: View, entry: Entry) -> tuple[str, ...]:
 
 def shown(view: View, entry: Entry, *, page: int = 0, lead: str = "") -> Reply:
     """The whole reply that shows an entry: with next steps or, for a gap, with offers."""
-    reply = present(view, entry, page=page, lead=lead)
+    frame = _frame(view, entry, lead)
+    parts = pages(view, entry, frame)
     targets = offers(view, entry)
     gap = entry.kind is Kind.GAP
-    more = page + 1 < page_count(view, entry)
     return replace(
-        reply,
+        frame,
+        body=parts[min(page, len(parts) - 1)],
         prompt=view.say("nearest" if gap else "next") if targets else "",
         options=options(view, targets),
-        closing=view.say("closing_more" if more else "closing"),
+        closing=view.say("closing_more" if page + 1 < len(parts) else "closing"),
     )
 
 
@@ -133,8 +142,7 @@ def offers(view: View, entry: Entry) -> tuple[str, ...]:
 
 def together(view: View, entries: Sequence[Entry], *, lead: str = "") -> Reply:
     """Several entries in one reply, each shortened; the numbers lead to the whole of each."""
-    room = MAX_BODY // len(entries) - 40
-    parts = [f"**{escape(e.title)}**\n\n{cut(e.answer, room)[0]}" for e in entries]
+    parts = [_part(view, e, room=MAX_BODY // len(entries) - 40) for e in entries]
     known = any(e.kind is Kind.ANSWER for e in entries)
     return Reply(
         outcome=Outcome.ANSWER if known else Outcome.UNKNOWN,
@@ -147,6 +155,12 @@ def together(view: View, entries: Sequence[Entry], *, lead: str = "") -> Reply:
         entry=entries[0].id,
         rateable=True,
     )
+
+
+def _part(view: View, entry: Entry, *, room: int) -> str:
+    contacts = contact_lines(view, entry)
+    answer, _ = cut(entry.answer, room - len(contacts))
+    return "\n\n".join(filter(None, (f"**{escape(entry.title)}**", answer, contacts)))
 
 
 def within_limits(reply: Reply) -> Reply:
@@ -174,7 +188,19 @@ def within_limits(reply: Reply) -> Reply:
 
 def present(view: View, entry: Entry, *, page: int = 0, lead: str = "") -> Reply:
     """The reply that shows an entry, without options; `page` counts the parts of its text."""
-    frame = Reply(
+    frame = _frame(view, entry, lead)
+    parts = pages(view, entry, frame)
+    return replace(frame, body=parts[min(page, len(parts) - 1)])
+
+
+def page_count(view: View, entry: Entry) -> int:
+    """How many parts the text of an entry has."""
+    return len(pages(view, entry, _frame(view, entry, "")))
+
+
+def _frame(view: View, entry: Entry, lead: str) -> Reply:
+    """All of the reply but its text."""
+    return Reply(
         outcome=Outcome.UNKNOWN if entry.kind is Kind.GAP else Outcome.ANSWER,
         body="",
         title=entry.title,
@@ -184,8 +210,6 @@ def present(view: View, entry: Entry, *, page: int = 0, lead: str = "") -> Reply
         entry=entry.id,
         rateable=True,
     )
-    parts = pages(view, entry, frame)
-    return replace(frame, body=parts[min(page, len(parts) - 1)])
 
 
 def pages(view: View, entry: Entry, frame: Reply) -> tuple[str, ...]:
@@ -198,11 +222,6 @@ def pages(view: View, entry: Entry, frame: Reply) -> tuple[str, ...]:
 
 
 ROOM_FOR_OPTIONS = 330  # characters kept free for next steps and the closing line
-
-
-def page_count(view: View, entry: Entry) -> int:
-    frame = replace(present(view, entry), body="")
-    return len(pages(view, entry, frame))
 
 
 def sources(view: View, entry: Entry, *, quoted: bool = False) -> tuple[Source, ...]:
