@@ -30,6 +30,7 @@ from bot.chat import (
     Delivery,
     DeliveryFailed,
     Desk,
+    Finding,
     Posted,
     StoreUnavailable,
 )
@@ -47,6 +48,8 @@ class Slack:
     name = "slack"
 
     def __init__(self, settings: SlackSettings, installation: SlackWorkspace) -> None:
+        self.workspace = ""
+        self.team: Conversation | None = None
         self._settings, self._installation = settings, installation
         self._space: Workspace | None = None
         self._courier: Courier | None = None
@@ -54,14 +57,6 @@ class Slack:
         self._endpoint: wire.Endpoint | None = None
         self._gave_up: asyncio.Future[None] | None = None  # raises once a credential is refused
         self._missed = asyncio.Event()  # events may be lost: look through the rooms
-
-    @property
-    def workspace(self) -> str:
-        return self._space.me.team if self._space else ""
-
-    @property
-    def team(self) -> Conversation | None:
-        return self._space.team if self._space else None
 
     def connected(self) -> bool:
         if self._sockets is not None:
@@ -73,6 +68,7 @@ class Slack:
         self._gave_up = asyncio.get_running_loop().create_future()
         async with wire.session() as pool:
             space = self._space = await self._introduce(pool)
+            self.workspace, self.team = space.me.team, space.team
             self._courier = Courier(space.client, pool, space.me, space.lookup, self._refused)
             reception = Reception(desk, space, self._missed)
             try:
@@ -99,6 +95,18 @@ class Slack:
             raise DeliveryFailed("not connected yet", retry_after_s=1.0, unsent=True)
         await self._courier.withdraw(conversation, posted)
 
+    async def examine(self) -> list[Finding]:
+        """What `lotse doctor` says about this workspace, without touching anything."""
+        async with wire.session() as pool:
+            token = self._installation.bot_token.get_secret_value()
+            client = wire.client(pool, self._settings.api_url, token)
+            app_token = self._installation.app_token
+            return await setup.examine(
+                client,
+                app_token.get_secret_value() if app_token else "",
+                self._installation.team_channel,
+            )
+
     # --- start ------------------------------------------------------------------------
 
     async def _introduce(self, pool: aiohttp.ClientSession) -> Workspace:
@@ -117,8 +125,9 @@ class Slack:
                 failures += 1
                 log.warning("slack does not answer, next try in %.1f s (%s)", delay, error)
                 await asyncio.sleep(delay)
-        if "_scopes" in found:
-            setup.check_scopes({s.strip() for s in found["_scopes"].split(",")})
+        granted = setup.granted_scopes(found)
+        if granted is not None:
+            setup.check_scopes(granted)
         me = intake.Self(
             str(found["team_id"]), str(found["user_id"]), str(found.get("bot_id") or "")
         )
@@ -145,9 +154,9 @@ class Slack:
                 await self._sockets.run()
             except Refused as refused:
                 raise CredentialRefused(setup.app_token_refused(refused.error)) from None
-        elif self._installation.signing_secret is not None and self._settings.port is not None:
+        elif self._installation.signing_secret is not None and self._installation.port is not None:
             secret = self._installation.signing_secret.get_secret_value()
-            host, port = self._settings.host, self._settings.port
+            host, port = self._settings.host, self._installation.port
             self._endpoint = wire.Endpoint(app, secret, host, port)
             self._missed.set()
             try:

@@ -13,7 +13,7 @@ from bot.chat import Audience, Conversation, Message, Person, Rating
 
 Json = Mapping[str, Any]
 
-_ENTITY = re.compile(r"<([^<>]*)>")
+_ENTITY = re.compile(r"<([@#!][^<>]*|[a-z][a-z0-9+.-]*:[^<>]*)>")
 _USER = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^<>]*)?>")
 # Slack sends the thumbs that people type as names; skin tones do not matter here.
 _THUMB = re.compile(r":(\+1|thumbsup|-1|thumbsdown):(?::skin-tone-\d:)?")

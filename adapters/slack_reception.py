@@ -23,11 +23,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters import slack_intake as intake
 from adapters import slack_render as shown
-from adapters import slack_setup as setup
 from adapters import slack_views as views
 from adapters import slack_wire as wire
 from adapters.slack_delivery import PRIVATE, RESPOND, THREAD
 from adapters.slack_lookup import LOOK_S, Lookup
+from adapters.slack_manifest import COMMAND, SHORTCUT
 from adapters.slack_wire import Json, Limited, Refused, Unknown, Unsent
 from bot.chat import Conversation, Desk, Feedback, Message, Person, Rating, StoreUnavailable
 
@@ -71,9 +71,9 @@ class Reception:
         """A listener for everything, so that whatever comes is acknowledged."""
         everything = re.compile(".*", re.DOTALL)
         app.event(everything)(self._on_event)
-        app.command(setup.COMMAND)(self._on_command)
+        app.command(COMMAND)(self._on_command)
         app.command(everything)(_acknowledge)
-        app.shortcut(setup.SHORTCUT)(self._on_shortcut)
+        app.shortcut(SHORTCUT)(self._on_shortcut)
         app.shortcut(everything)(_acknowledge)
         app.action(everything)(self._on_action)
         app.view(everything)(self._on_view)

@@ -1,27 +1,25 @@
-"""Setting the app up: its manifest, its scopes, and what the operator reads when they are wrong."""
+"""What the operator reads when the app's tokens, scopes or rooms are not right."""
 
 from __future__ import annotations
 
 import logging
-from importlib.resources import files
 
-import yaml
+from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.chat import CredentialRefused
+from adapters import slack_wire as wire
+from adapters.slack_manifest import wanted_scopes
+from adapters.slack_wire import Json
+from bot.chat import CredentialRefused, Finding
 
 log = logging.getLogger("lotse.slack")
 
-COMMAND, SHORTCUT = "/lotse", "lotse_ask"
 ESSENTIAL_SCOPES = {"app_mentions:read", "chat:write", "im:history", "channels:history"}
 
 
-def manifest() -> str:
-    """The app manifest that a town pastes into Slack, as YAML."""
-    return files("adapters").joinpath("slack_manifest.yaml").read_text(encoding="utf-8")
-
-
-def wanted_scopes() -> set[str]:
-    return set(yaml.safe_load(manifest())["oauth_config"]["scopes"]["bot"])
+def granted_scopes(introduction: Json) -> set[str] | None:
+    """The scopes that Slack told with `auth.test`; None where it did not."""
+    told = introduction.get("_scopes")
+    return None if told is None else {scope.strip() for scope in str(told).split(",")}
 
 
 def check_scopes(granted: set[str]) -> None:
@@ -64,3 +62,56 @@ def port_taken(host: str, port: int, error: OSError) -> str:
         f"LOTSE_SLACK_PORT: an {host}:{port} lässt sich nicht lauschen ({error.strerror})."
         " Bitte einen freien Port angeben."
     )
+
+
+# --- lotse doctor -----------------------------------------------------------------
+
+
+async def examine(client: AsyncWebClient, app_token: str, team_channel: str) -> list[Finding]:
+    """Tokens, scopes, a socket's address and the team's room, each with its remedy."""
+    try:
+        found = await wire.call(client.auth_test)
+    except wire.Refused as refused:
+        return [Finding("Slack: Bot-Token", bot_token_refused(refused.error))]
+    except (wire.Limited, wire.Unsent, wire.Unknown) as error:
+        remedy = "Bitte Netz, Proxy und LOTSE_SLACK_API_URL prüfen."
+        return [Finding(f"Slack antwortet nicht ({error})", remedy)]
+    findings = [Finding(f"Slack: angemeldet im Arbeitsbereich {found.get('team')}")]
+    granted = granted_scopes(found)
+    missing = wanted_scopes() - granted if granted is not None else set()
+    if missing:
+        lightly = not missing & ESSENTIAL_SCOPES
+        findings.append(Finding("Slack: Berechtigungen", scopes_missing(missing), warning=lightly))
+    if app_token:
+        findings.append(await _examined_socket(client, app_token))
+    if team_channel:
+        findings.append(await _examined_team(client, team_channel))
+    return findings
+
+
+async def _examined_socket(client: AsyncWebClient, app_token: str) -> Finding:
+    try:
+        await wire.call(client.apps_connections_open, app_token=app_token)
+    except wire.Refused as refused:
+        return Finding("Slack: Socket Mode", app_token_refused(refused.error))
+    except (wire.Limited, wire.Unsent, wire.Unknown) as error:
+        return Finding(f"Slack: Socket Mode ({error})", "Bitte später noch einmal prüfen.")
+    return Finding("Slack: Socket Mode")
+
+
+async def _examined_team(client: AsyncWebClient, channel: str) -> Finding:
+    """The team's room must be one that the bot can write to."""
+    try:
+        found = await wire.call(client.conversations_info, channel=channel)
+    except wire.Refused as refused:
+        return Finding(
+            f"Slack: Kanal des Teams ({refused.error})",
+            "LOTSE_SLACK_TEAM_CHANNEL: bitte die Kennung des Kanals angeben (C…) und den Bot"
+            " dorthin einladen.",
+        )
+    except (wire.Limited, wire.Unsent, wire.Unknown) as error:
+        return Finding(f"Slack: Kanal des Teams ({error})", "Bitte später noch einmal prüfen.")
+    if not found["channel"].get("is_member"):
+        remedy = "Bitte den Bot in den Kanal einladen."
+        return Finding("Slack: der Bot ist nicht im Kanal des Teams", remedy)
+    return Finding("Slack: Kanal des Teams")

@@ -187,9 +187,11 @@ class Pace:
     def wait_s(self, room: str, key: str) -> float:
         """How long the post `key` has to wait; it keeps its place when asked again."""
         now = self._clock()
-        if now > self._free_at.get(room, 0.0) + self.REMEMBERED_S:
-            self._free_at.pop(room, None)
-            self._slots = {k: s for k, s in self._slots.items() if s > now - self.REMEMBERED_S}
+        if room not in self._free_at:
+            return 0.0
+        if now > self._free_at[room] + self.REMEMBERED_S:
+            del self._free_at[room]
+            self._slots = {k: s for k, s in self._slots.items() if k[0] != room}
             return 0.0
         if (room, key) not in self._slots:
             slot = max(now, self._free_at[room])

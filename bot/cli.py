@@ -62,6 +62,7 @@ OPERATING = {
     "data": "Auskunft und Löschung für eine Person.",
     "backup": "Sichert den Speicher im laufenden Betrieb in eine neue Datei.",
     "restore": "Spielt eine Sicherung ein; der bisherige Speicher bleibt daneben liegen.",
+    "slack": "Hilft, die App in Slack anzulegen.",
 }
 
 
@@ -81,6 +82,8 @@ class Commands(click.Group):
         return [*super().list_commands(ctx), *OPERATING]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == slack.name:
+            return slack
         if cmd_name not in OPERATING:
             return super().get_command(ctx, cmd_name)
         try:
@@ -252,6 +255,20 @@ def schema() -> None:
     from bot.knowledge import schema as generated
 
     click.echo(generated(), nl=False)
+
+
+@click.group(options_metavar="[OPTIONEN]", subcommand_metavar="BEFEHL …")
+def slack() -> None:
+    """Hilft, die App in Slack anzulegen."""
+
+
+@slack.command(cls=Command)
+@click.option("--url", default="", metavar="URL", help="Adresse für HTTP statt Socket Mode.")
+def manifest(url: str) -> None:
+    """Gibt das App-Manifest aus, das in Slack eingefügt wird."""
+    from adapters.slack_manifest import manifest as shipped
+
+    click.echo(shipped(url), nl=False)
 
 
 def _library(folder: Path) -> Library:

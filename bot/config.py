@@ -82,6 +82,7 @@ class SlackWorkspace(Section):
     bot_token: SecretStr = Field(description="Bot-Token der App (xoxb-…)")
     app_token: SecretStr | None = Field(None, description="App-Token für Socket Mode (xapp-…)")
     signing_secret: SecretStr | None = Field(None, description="Signing Secret für HTTP")
+    port: Port | None = Field(None, description="Port für HTTP, je Arbeitsbereich ein eigener")
     team_channel: str = Field("", description="Kanal, in den weitergegebene Fragen kommen")
 
 
@@ -112,6 +113,7 @@ class SlackSettings(Section):
             bot_token=self.bot_token,
             app_token=self.app_token,
             signing_secret=self.signing_secret,
+            port=self.port,
             team_channel=self.team_channel,
         )
         return (first, *self.workspaces)
@@ -126,11 +128,17 @@ class SlackSettings(Section):
                     "LOTSE_SLACK_APP_TOKEN fehlt. Bitte den App-Token (xapp-…) für Socket Mode"
                     " angeben oder LOTSE_SLACK_SIGNING_SECRET und LOTSE_SLACK_PORT für HTTP."
                 )
-            if installation.app_token is None and self.port is None:
+            if installation.app_token is None and installation.port is None:
                 raise ValueError(
-                    "LOTSE_SLACK_PORT fehlt. Für HTTP bitte einen Port angeben oder für Socket"
-                    " Mode LOTSE_SLACK_APP_TOKEN."
+                    "LOTSE_SLACK_PORT fehlt. Für HTTP bitte einen Port angeben (je Arbeitsbereich"
+                    " einen eigenen) oder für Socket Mode LOTSE_SLACK_APP_TOKEN."
                 )
+        tokens = [i.bot_token.get_secret_value() for i in self.installations]
+        if len(tokens) != len(set(tokens)):
+            raise ValueError(
+                "slack.workspaces: ein Bot-Token steht mehrfach da. Jeder Arbeitsbereich braucht"
+                " seine eigene App mit eigenen Token."
+            )
         return self
 
 

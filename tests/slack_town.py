@@ -14,7 +14,7 @@ import yaml
 from pydantic import SecretStr
 
 from adapters.slack import Slack
-from adapters.slack_setup import manifest
+from adapters.slack_manifest import manifest
 from bot.config import SlackSettings
 from bot.desk import Desk
 from bot.journal import Journal

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import select
 
+from adapters.slack_manifest import SHORTCUT
 from adapters.slack_render import BROWSE, CHOOSE, HOME, NOTE, RATE, REPLY, SHOW
-from adapters.slack_setup import SHORTCUT
 from bot.tables import Kind, feedback
 from tests.slack_standin import BOT, Envelope, Fault, StandIn
 from tests.slack_town import TEAM_ROOM, Bot, bot, stand_in

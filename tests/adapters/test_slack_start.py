@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from adapters.slack_setup import wanted_scopes
+from adapters.slack_manifest import wanted_scopes
 from bot.chat import CredentialRefused, StoreUnavailable
 from tests.slack_standin import APP_TOKEN, BOT, BOT_TOKEN, Fault, StandIn
 from tests.slack_town import Bot, bot, settings, stand_in
