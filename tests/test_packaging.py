@@ -80,7 +80,7 @@ def test_a_lock_pins_everything_with_hashes_and_names_no_host(lock: str) -> None
 EXTRAS = ("run", "matrix", "slack", "postgres")
 
 
-@pytest.mark.parametrize(("lock", "extras"), zip(LOCKS, ((), EXTRAS), strict=True))
+@pytest.mark.parametrize(("lock", "extras"), [*zip(LOCKS, ((), EXTRAS), strict=True)])
 def test_a_lock_holds_what_the_project_names(lock: str, extras: tuple[str, ...]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["build"]]

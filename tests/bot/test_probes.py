@@ -3,7 +3,8 @@
 from datetime import date
 from pathlib import Path
 
-from bot.knowledge import Level, shipped
+from bot.checks import check
+from bot.knowledge import Level, load, shipped
 from bot.probes import PROBES, examine
 
 TODAY = date(2026, 11, 24)
@@ -76,6 +77,12 @@ def test_a_single_file_is_judged_within_its_folder(tmp_path: Path) -> None:
 
 def test_every_probe_is_listed() -> None:
     assert [p.__name__ for p in PROBES] == ["own_questions_hit", "own_tests_pass", "answers_fit"]
+
+
+def test_the_shipped_files_have_neither_errors_nor_warnings() -> None:
+    """What the files themselves show; a review date that passes fails no build."""
+    found = check(load(shipped()), date.today())  # noqa: DTZ011
+    assert [str(p) for p in found if p.field != "review"] == []
 
 
 def test_the_levels_are_those_that_editors_know() -> None:
