@@ -305,9 +305,17 @@ class StoreUnavailable(Exception):
 class Adapter(Protocol):
     """A way to talk: one file in `adapters/`, one line in `bot/cli.py`."""
 
-    name: str  # as in `Conversation.adapter`
-    workspace: str  # the one it serves, as in `Conversation.workspace`; "" serves all of `name`
-    team: Conversation | None  # where handed-over questions go; None where none is configured
+    @property
+    def name(self) -> str:
+        """As in `Conversation.adapter`."""
+
+    @property
+    def workspace(self) -> str:
+        """The one it serves, as in `Conversation.workspace`; "" serves all of `name`."""
+
+    @property
+    def team(self) -> Conversation | None:
+        """Where handed-over questions go; None where none is configured."""
 
     async def run(self, desk: Desk) -> None:
         """Connect and hand messages to the desk until cancelled; reconnects by itself.
