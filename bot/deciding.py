@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.knowledge import Entry
+from bot.knowledge import Entry, Kind
 from bot.matching import Match
 from bot.turn import Turn
 
-ANSWER = 0.55  # from this confidence on the best entry is the answer
-CHOICE = 0.55  # from this confidence of the best few together on, they are offered
-LEAST_CHOICE = 0.15  # an entry below is no choice
-NEAR = 0.08  # an entry below is not near enough to be named
+ANSWER = 0.5  # from this confidence on the best entry is the answer
+CHOICE = 0.45  # from this confidence of the best few together on, they are offered
+LEAST_CHOICE = 0.1  # an entry below is no choice
+GAP = 0.3  # from this confidence on an honest "the source does not say it" is shown
+NEAR = 0.04  # an entry below is not near enough to be named
 MAX_CHOICES = 3
 MAX_NEAR = 2
 
@@ -33,14 +34,17 @@ def decide(turn: Turn, text: str | None = None) -> Decision:
 
 
 def decided(turn: Turn, matches: Sequence[Match]) -> Decision:
-    """What matches, best first, say."""
-    if not matches:
-        return Decision()
-    score = matches[0].score
-    if score >= ANSWER:
-        return Decision(turn.view.entry(matches[0].entry), score=score)
-    likely = [m for m in matches[:MAX_CHOICES] if m.score >= LEAST_CHOICE]
+    """What matches, best first, say.  Only answers are offered: a gap is no choice."""
+    entries = {m.entry: turn.view.entry(m.entry) for m in matches}
+    gaps = [m for m in matches if (e := entries[m.entry]) and e.kind is Kind.GAP]
+    answers = [m for m in matches if m not in gaps]
+    score = max((m.score for m in matches), default=0.0)
+    if answers and answers[0].score >= ANSWER:
+        return Decision(entries[answers[0].entry], score=score)
+    likely = [m for m in answers[:MAX_CHOICES] if m.score >= LEAST_CHOICE]
     if len(likely) > 1 and sum(m.score for m in likely) >= CHOICE:
         return Decision(choices=tuple(m.entry for m in likely), score=score)
-    near = tuple(m.entry for m in matches[:MAX_NEAR] if m.score >= NEAR)
+    if gaps and gaps[0].score >= GAP:
+        return Decision(entries[gaps[0].entry], score=score)
+    near = tuple(m.entry for m in answers[:MAX_NEAR] if m.score >= NEAR)
     return Decision(near=near, score=score)
