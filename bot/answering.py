@@ -20,7 +20,7 @@ from bot.followups import NEED_TOPIC, follow, is_followup, refers_back
 from bot.language import clean
 from bot.library import Edition
 from bot.pointing import pointed
-from bot.privacy import mask
+from bot.privacy import mask, without_masks
 from bot.questions import ask
 from bot.replies import View, within_limits
 from bot.turn import Answered, Turn
@@ -38,7 +38,7 @@ def answer(
     view = View(edition.base, message.at, message.audience)
     cues = cues_of(edition.base)
     masked = mask(_tidied(message.text), _public(view))
-    said = tuple(cues.tokens(masked.text))
+    said = tuple(cues.tokens(without_masks(masked.text)))
     turn = Turn(
         message=message,
         text=masked.text,

@@ -20,7 +20,18 @@ from bot.language import allowed_edits, frequencies, is_stopword, stem, words
 MAX_WORDS = 30
 """Longer messages are questions; no phrase is looked for in them."""
 
-_CLASSES = ("filler", "pointer", "reference", "question", "english", "choice", "at", "show", "weak")
+_CLASSES = (
+    "filler",
+    "pointer",
+    "reference",
+    "adverb",
+    "question",
+    "english",
+    "choice",
+    "at",
+    "show",
+    "weak",
+)
 _POLITE = ("greeting", "thanks")
 _INFLECTED, _MISTYPED = 0.9, 0.8  # what a word counts beside an exact one
 

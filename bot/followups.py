@@ -37,7 +37,7 @@ NEED_TOPIC = ("next", "previous", "more", "why", "note", "again", "also", "ellip
 """Follow-ups that mean nothing without something that was answered."""
 
 
-MAX_OWN = 3
+MAX_OWN = 2
 """With more words of its own a message is a question, even if it points back."""
 
 
@@ -48,14 +48,18 @@ def is_followup(kind: str) -> bool:
 def refers_back(turn: Turn, cue: Cue) -> bool:
     """Whether a message with this phrase follows up, or is a question of its own.
 
-    A message that also points back („dafür“) follows up, unless the words that are its own
-    are what finds an entry.
+    A message that points back (das, diese) follows up, unless the words that are its own are
+    what finds an entry; „dafür“ and the like stand for the thing itself and always do.
     """
     if cue.kind in ("also", "elliptical"):
         return _object_of(turn, cue) is not None
     if not cue.own:
         return True
-    if not turn.cues.has("reference", cue.rest) or len(cue.own) > MAX_OWN:
+    if len(cue.own) > MAX_OWN:
+        return False
+    if turn.cues.has("adverb", cue.rest) and "dass" not in cue.rest:
+        return True
+    if not turn.cues.has("reference", cue.rest):
         return False
     best = decide(turn).entry
     found = {w.word for w in turn.index.explain(turn.text, best.id).words} if best else set()

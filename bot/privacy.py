@@ -70,6 +70,13 @@ def mask(text: str, keep: Iterable[str] = ()) -> Masked:
     return Masked(text, tuple(kind for kind, shown in MASKS.items() if shown in text))
 
 
+def without_masks(text: str) -> str:
+    """The text without the places of what was masked: they say nothing of what is asked."""
+    for shown in MASKS.values():
+        text = text.replace(shown, "")
+    return text
+
+
 def _bare(text: str) -> str:
     """Comparable form of an address or number: no case, no separators, national prefix."""
     bare = re.sub(r"[\s()/.-]", "", text.lower()) if "@" not in text else text.lower()

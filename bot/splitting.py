@@ -17,7 +17,7 @@ _MONTHS = "Jan|Feb|Mär|Maer|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez"
 _NO_END = r"(?<!\b[A-Za-zÄÖÜäöü]\.)" + "".join(rf"(?<!\b{short}\.)" for short in _ABBREVIATIONS)
 _SENTENCE_END = re.compile(
     rf"(?<=[!?…])\s+|(?<=\D\.){_NO_END}\s+|(?<=\d\.)\s+(?=(?!{_MONTHS})[A-ZÄÖÜ])"
-    r"|\n+|(?<=\?)(?=[A-ZÄÖÜ])|\s?;\s+"
+    r"|\n+|(?<=\?)(?=[A-ZÄÖÜ])|\s?;\s+|(?<=\w:)\s+(?=[A-ZÄÖÜ])"
 )
 _LIST_MARK = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.)]|[a-z]\))\s+(?=\w)")
 _SALUTATION = re.compile(

@@ -11,6 +11,7 @@ from bot.conversation import State
 from bot.cues import Cue, Cues
 from bot.knowledge import Entry, Kind
 from bot.matching import Index, Match
+from bot.privacy import without_masks
 from bot.replies import View, offers, shown
 
 Answered = tuple[Reply, State]
@@ -34,7 +35,7 @@ class Turn:
 
     def saying(self, text: str) -> Turn:
         """The same turn as if only a part of the text had been said."""
-        said = self.cues.tokens(text)
+        said = self.cues.tokens(without_masks(text))
         return replace(self, text=text, said=tuple(said), found=tuple(self.cues.find(said)))
 
     def cue(self, kinds: Collection[str]) -> Cue | None:
@@ -43,7 +44,7 @@ class Turn:
 
     def match(self, text: str | None = None) -> list[Match]:
         """What the words mean, best first, as far as these readers may see it."""
-        matches = self.index.match(self.text if text is None else text)
+        matches = self.index.match(without_masks(self.text if text is None else text))
         return [m for m in matches if self.view.entry(m.entry)]
 
     def chat(self, key: str, outcome: Outcome = Outcome.SMALLTALK, **values: object) -> Reply:
