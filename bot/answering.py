@@ -6,6 +6,7 @@ What is tried first wins: a choice, a phrase (small talk, command, follow-up), a
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -82,7 +83,7 @@ def _answered(turn: Turn) -> Answered:
 
 def _phrase(turn: Turn, cue: Cue) -> Answered | None:
     """The reply to a phrase, where the rest of the message leaves it to be meant."""
-    if cue.kind in smalltalk.KINDS and not cue.own:
+    if cue.kind in smalltalk.KINDS and smalltalk.is_meant(turn, cue):
         return smalltalk.smalltalk(turn, cue.kind)
     if cue.kind in feedback.KINDS and not cue.own:
         return feedback.feedback(turn, cue.kind)
@@ -102,9 +103,16 @@ def _needs_topic(turn: Turn, cue: Cue) -> bool:
     return cue.kind in NEED_TOPIC or not decide(turn).entry
 
 
+_MENTION = re.compile(r"@[\w-]{0,20}lotse\b[,:]?", re.IGNORECASE)
+
+
 def _tidied(text: str) -> str:
-    """What can be read of a text: capped, one space between words, line ends kept."""
-    lines = (" ".join(clean(line).split()) for line in text[:MAX_CHARACTERS].splitlines())
+    """What can be read of a text: capped, one space between words, line ends kept.
+
+    The bot's own name is left out, where somebody typed it without the platform's help.
+    """
+    text = _MENTION.sub(" ", text[:MAX_CHARACTERS])
+    lines = (" ".join(clean(line).split()) for line in text.splitlines())
     return "\n".join(line for line in lines if line)
 
 

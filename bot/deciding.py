@@ -48,3 +48,12 @@ def decided(turn: Turn, matches: Sequence[Match]) -> Decision:
         return Decision(entries[gaps[0].entry], score=score)
     near = tuple(m.entry for m in answers[:MAX_NEAR] if m.score >= NEAR)
     return Decision(near=near, score=score)
+
+
+def found_by(turn: Turn, words: Sequence[str]) -> bool:
+    """Whether these words are among what the message's answer is found by."""
+    best = decide(turn).entry
+    if best is None:
+        return False
+    found = {word for w in turn.index.explain(turn.text, best.id).words for word in w.word.split()}
+    return not found.isdisjoint(words)

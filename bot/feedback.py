@@ -18,7 +18,7 @@ def feedback(turn: Turn, kind: str) -> Answered:
     if kind in ("yes", "no") and turn.state.asked:
         return _confirmed(turn, yes=kind == "yes")
     if not turn.state.shown:
-        return turn.chat("nothing_to_rate"), turn.state
+        return turn.chat("thanks" if kind == "helpful" else "nothing_to_rate"), turn.state
     if kind in ("yes", "helpful"):
         rated = Rated(Rating.UP, turn.state.shown)
         return replace(turn.chat("rated_up"), events=(rated,)), turn.state

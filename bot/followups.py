@@ -12,7 +12,7 @@ from functools import partial
 from bot.browsing import listed, overviews, which
 from bot.chat import Outcome, Reply
 from bot.cues import Cue
-from bot.deciding import decide
+from bot.deciding import decide, found_by
 from bot.knowledge import Entry, Kind, Series
 from bot.markup import escape, german_date, plain_text
 from bot.replies import (
@@ -61,9 +61,7 @@ def refers_back(turn: Turn, cue: Cue) -> bool:
         return True
     if not turn.cues.has("reference", cue.rest):
         return False
-    best = decide(turn).entry
-    found = {w.word for w in turn.index.explain(turn.text, best.id).words} if best else set()
-    return found.isdisjoint(cue.own)
+    return not found_by(turn, cue.own)
 
 
 def follow(turn: Turn, cue: Cue) -> Answered:

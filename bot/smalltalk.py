@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from bot.chat import Outcome, Reply
+from bot.cues import Cue
+from bot.deciding import found_by
 from bot.replies import View
 from bot.turn import Answered, Turn
 
+MAX_OWN = 4
+"""Words beside a phrase that may be chat; more are a message of its own."""
+
 KINDS = ("greeting", "thanks", "goodbye", "who_are_you", "how_are_you", "insult", "joke")
+
+
+def is_meant(turn: Turn, cue: Cue) -> bool:
+    """Whether a message is no more than this: other words may be there, but ask for nothing."""
+    if not cue.own:
+        return True
+    asks = "?" in turn.text or turn.cues.has("question", cue.rest)
+    return not asks and len(cue.own) <= MAX_OWN and not found_by(turn, cue.own)
 
 
 def smalltalk(turn: Turn, kind: str) -> Answered:
