@@ -24,12 +24,16 @@ from bot.pointing import pointed
 from bot.privacy import mask, without_masks
 from bot.questions import ask
 from bot.replies import View, within_limits
+from bot.splitting import sentences
 from bot.turn import Answered, Turn
 
 __all__ = ["ANSWER", "CHOICE", "State", "answer", "greeting"]
 
 MAX_CHARACTERS = 20_000
 """What is longer is cut before anything is looked up."""
+
+
+ABOUT_THE_BOT = ("help", "privacy", "who_are_you", "how_are_you")
 
 
 def answer(
@@ -78,7 +82,20 @@ def _answered(turn: Turn) -> Answered:
             return reply
     if turn.cues.is_polite(turn.said):
         return turn.chat("thanks"), turn.state
-    return ask(turn)
+    return _about_the_bot(turn) or ask(turn)
+
+
+def _about_the_bot(turn: Turn) -> Answered | None:
+    """The reply to several sentences of which the only question is one to the bot itself."""
+    read = sentences(turn.text, turn.cues)
+    asking = [s.text for s in read if s.asks]
+    if len(read) < 2 or len(asking) != 1:
+        return None
+    alone = turn.saying(asking[0])
+    cue = next(iter(alone.found), None)
+    if cue is None or cue.own or cue.kind not in ABOUT_THE_BOT:
+        return None
+    return _phrase(alone, cue)
 
 
 def _phrase(turn: Turn, cue: Cue) -> Answered | None:

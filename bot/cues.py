@@ -83,7 +83,7 @@ class Cues:
         return tokens(text, self._language)
 
     def find(self, said: Sequence[str]) -> list[Cue]:
-        """The best phrase of each kind, the most telling first."""
+        """The best phrase of each kind, first the one that explains most of what was said."""
         if not said or len(said) > MAX_WORDS:
             return []
         meant = [self._meant(word) for word in said]
@@ -103,7 +103,7 @@ class Cues:
             ]
             own = [w for w in self.own(rest) if not self._meant(w).keys() & self._of_kind[kind]]
             best[kind] = Cue(kind, phrase, weight, tuple(rest), tuple(own))
-        return sorted(best.values(), key=lambda c: (-c.weight, self._order[c.kind]))
+        return sorted(best.values(), key=lambda c: (len(c.own), -c.weight, self._order[c.kind]))
 
     def own(self, said: Iterable[str]) -> list[str]:
         """The words that carry content of their own."""
