@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from bot.config import Settings
     from bot.library import Edition, Library
 
+speak_german()  # first of all: a command keeps the words with which its help was made
+
 EXIT_PROBLEMS = 1  # FEHLER in the knowledge; 2 is Click's for a wrong call
 
 _EPILOG = """\b
@@ -35,7 +37,6 @@ Rückgabewerte:
 
 def main() -> None:
     """Entry point of the script `lotse`."""
-    speak_german()
     lotse(prog_name="lotse")
 
 
@@ -79,13 +80,13 @@ class Commands(click.Group):
     command_class = Command
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), *OPERATING]
+        own = super().list_commands(ctx)
+        return [*own, *(name for name in OPERATING if name not in own)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name == slack.name:
-            return slack
-        if cmd_name not in OPERATING:
-            return super().get_command(ctx, cmd_name)
+        own = super().get_command(ctx, cmd_name)
+        if own or cmd_name not in OPERATING:
+            return own
         try:
             from bot.operations import COMMANDS
         except ModuleNotFoundError as missing:
@@ -95,7 +96,7 @@ class Commands(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        names = super().list_commands(ctx)
+        names = [name for name in super().list_commands(ctx) if name not in OPERATING]
         own = {name: self.commands[name].get_short_help_str(80) for name in names}
         for title, lines in (("Fragen und pflegen", own), ("Betreiben", OPERATING)):
             with formatter.section(title):
@@ -257,7 +258,7 @@ def schema() -> None:
     click.echo(generated(), nl=False)
 
 
-@click.group(options_metavar="[OPTIONEN]", subcommand_metavar="BEFEHL …")
+@lotse.group(options_metavar="[OPTIONEN]", subcommand_metavar="BEFEHL …")
 def slack() -> None:
     """Hilft, die App in Slack anzulegen."""
 
