@@ -173,7 +173,7 @@ def test_pointing_without_known_people_takes_the_written_name() -> None:
 
 
 def test_pointing_at_something_unclear_mentions_nobody() -> None:
-    reply = Talk().say("zeige Phase Kontakt Gewerke @Ada", people=(ADA,))
+    reply = Talk().say("zeige Phase Kontakt Gewerke Wand Modell Brief @Ada", people=(ADA,))
     assert reply.mention is None
     assert reply.outcome is not Outcome.ANSWER
 
