@@ -59,7 +59,8 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 PARK_S = 60  # how long a room key may take to arrive after its message
-PARKED_WAIT_MS = 5_000
+UPGRADE_S = 120  # a server announces a room's replacement before it lets people in
+WAITING_MS = 5_000  # how long a sync may take while something of that is open
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 IDLE_COMMIT_S = 60  # how often the sync token is stored while nobody says anything
 MAX_GAP_PAGES = 50  # of 100 events each, a room
@@ -137,6 +138,7 @@ class Matrix:
         self._direct: dict[str, list[str]] = {}  # m.direct: rooms by person
         self._reactions: OrderedDict[str, Feedback] = OrderedDict()
         self._undecryptable: set[tuple[str, str]] = set()  # (room, session) already told
+        self._told_away: set[str] = set()  # rooms
         self.workspace = settings.user if ":" in settings.user else ""
         self.team = self._conversation(settings.team_room) if settings.team_room else None
 
@@ -218,7 +220,8 @@ class Matrix:
             self._connected = True
             stored = time.monotonic()
             while True:
-                wait_ms = PARKED_WAIT_MS if progress.parked else SYNC_TIMEOUT_MS
+                open_ends = progress.parked or progress.invitations
+                wait_ms = WAITING_MS if open_ends else SYNC_TIMEOUT_MS
                 known = frozenset(self._device.rooms)
                 response = await self._retrying(self._device.sync, progress.since, wait_ms)
                 self._take_direct_rooms(response)
@@ -262,6 +265,9 @@ class Matrix:
         for room in batch.new_direct:
             await self._until_stored(desk.joined, self._conversation(room), f"joined:{room}")
         for room, message in batch.too_old.items():
+            if room in self._told_away:
+                continue
+            self._told_away.add(room)
             text = AWAY.format(hours=self._settings.max_age_hours)
             await self._notice(room, text, message, transaction("away", message.id))
         with suppress(Unreachable, Refused):
@@ -303,8 +309,9 @@ class Matrix:
     async def _take(self, desk: Desk, room: str, event: Json, batch: Batch) -> None:
         """One event: a message, an effect on an earlier one, or nothing to us."""
         if stone := tombstone(event):
+            until = time.time() + UPGRADE_S
             batch.invitations.append(
-                Invitation(stone.replacement, stone.sender, self._is_direct(room))
+                Invitation(stone.replacement, stone.sender, self._is_direct(room), until)
             )
         elif self._is_locked(event):
             until = time.time() + PARK_S
@@ -476,7 +483,7 @@ class Matrix:
             except Unreachable:
                 continue
             except Refused as error:
-                if error.retry_after_s:
+                if error.retry_after_s or time.time() < invitation.until:
                     continue
                 log.warning("an invitation could not be answered: %s", error)
             progress.invitations = [i for i in progress.invitations if i != invitation]
@@ -484,6 +491,8 @@ class Matrix:
     async def _answer_invitation(self, invitation: Invitation) -> None:
         room, inviter = invitation.room, invitation.inviter
         if room in self._device.rooms:
+            if invitation.direct:
+                await self._mark_direct(inviter, room)
             return
         allowed = may_invite(self._settings.invite_allow, self._me, inviter, room)
         if not allowed or len(self._device.rooms) >= MAX_ROOMS:
@@ -496,8 +505,9 @@ class Matrix:
             await self._mark_direct(inviter, room)
 
     async def _mark_direct(self, person: str, room: str) -> None:
-        rooms = {*self._direct.get(person, []), room}
-        self._direct[person] = sorted(rooms)
+        if room in self._direct.get(person, []):
+            return
+        self._direct.setdefault(person, []).append(room)
         path = f"/user/{quote(self._me.user)}/account_data/m.direct"
         await self._device.call("PUT", path, self._direct)
 

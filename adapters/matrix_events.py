@@ -202,9 +202,12 @@ class Tombstone:
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
+    """`until` (seconds since the epoch): refused joins are tried again so long."""
+
     room: str
     inviter: str
     direct: bool
+    until: float = 0.0
 
 
 def tombstone(event: Mapping[str, Any]) -> Tombstone | None:

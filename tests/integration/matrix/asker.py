@@ -130,7 +130,7 @@ class Asker:
                 "content": {"algorithm": "m.megolm.v1.aes-sha2"},
             }
         ]
-        options |= {"invite": list(invited), "preset": "trusted_private_chat"}
+        options = {"invite": list(invited), "preset": "trusted_private_chat"} | options
         options |= {"is_direct": True} if direct else {}
         options |= {"initial_state": state} if encrypted else {}
         options |= {"name": name} if name else {}

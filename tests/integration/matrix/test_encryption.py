@@ -167,7 +167,7 @@ async def test_undecryptable_is_told_once(
     homeserver: Homeserver, anna: Asker, bot: Bot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adapters.matrix, "PARK_S", 0.5)
-    monkeypatch.setattr(adapters.matrix, "PARKED_WAIT_MS", 200)
+    monkeypatch.setattr(adapters.matrix, "WAITING_MS", 200)
     room = await direct(anna, bot, encrypted=True)
     await answered(anna, room)
     token = homeserver.login("anna")
