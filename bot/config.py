@@ -467,6 +467,7 @@ def _german(error: Mapping[str, Any], origins: Mapping[FieldPath, str]) -> str:
         return _unknown(name, known, origins.get(path, "in lotse.yaml"))
     descriptions = {p: info.description for p, info in fields()}
     context |= {"description": descriptions.get(path) or "den Wert"}
+    context["expected"] = str(context.get("expected", "")).replace(" or ", " oder ")
     text = _GERMAN.get(kind, "hat einen Wert, der hier nicht passt.").format(**context)
     origin = f" ({origins[path]})" if path in origins else ""
     return f"{name} {text}" if kind == "missing" else f"{name}{origin}: {text}"

@@ -66,7 +66,9 @@ SETTLE_S = 2.0  # a dead worker's request may still arrive: look for it only aft
 LONGEST_WAIT_S = 3_600.0  # a time further ahead was set before the clock jumped: it counts as due
 MINUTE_S = 60.0
 PER_THREAD = 4  # times the limit per person: what a thread gets in a minute, against bot loops
-REPLIES_KEPT_S = 86_400.0  # for showing an answer again
+DAY_S = 86_400.0
+REPLIES_KEPT_DAYS = 1  # for showing an answer again
+STATE_KEPT_DAYS = 1  # follow-ups end long before
 MOST_CLAIMS = 20  # a question that killed so many workers is not tried again
 Found = Row[*tuple[Any, ...]]
 EPOCH = datetime.fromtimestamp(0, UTC)
@@ -595,7 +597,7 @@ def erase(connection: Connection, askers: Sequence[str], keep: int = 0) -> Remov
 
 def purge(connection: Connection, days: int, days_handed_over: int) -> int:
     def over(days: float) -> ColumnElement[float]:
-        return now() - days * 86_400.0
+        return now() - days * DAY_S
 
     closed = inbox.c.state.notin_([State.OPEN, State.WITHDRAWING])
     old = update(inbox).where(
@@ -605,7 +607,7 @@ def purge(connection: Connection, days: int, days_handed_over: int) -> int:
     )
     lost = connection.execute(old.values(text=None, asker=None, reply=None)).rowcount
     shown = update(inbox).where(
-        closed, inbox.c.reply.isnot(None), inbox.c.done <= now() - REPLIES_KEPT_S
+        closed, inbox.c.reply.isnot(None), inbox.c.done <= over(REPLIES_KEPT_DAYS)
     )
     connection.execute(shown.values(reply=None))
     kept_longer = items.c.kind != Kind.UNANSWERED
@@ -617,5 +619,11 @@ def purge(connection: Connection, days: int, days_handed_over: int) -> int:
             )
         )
     ).rowcount
+    # A thread that the bot answered in is known longer than what was said in it.
+    forgotten = update(threads).where(
+        threads.c.answered <= over(STATE_KEPT_DAYS),
+        or_(threads.c.state.isnot(None), threads.c.before.isnot(None)),
+    )
+    connection.execute(forgotten.values(state=None, before=None))
     connection.execute(delete(threads).where(threads.c.answered <= over(max(days, 1))))
     return lost

@@ -45,7 +45,7 @@ def edition() -> Edition:
     return Edition(base, Index(base))
 
 
-@dataclass
+@dataclass(eq=False)
 class FakeAdapter:
     """Posts into a list.  Like a good platform it answers a known key with the same post."""
 

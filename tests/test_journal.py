@@ -533,6 +533,19 @@ async def test_texts_go_after_their_time(journal: Journal) -> None:
     assert (await journal.stats()).outcomes == {"unknown": 1, "smalltalk": 1}
 
 
+async def test_what_was_said_in_a_thread_is_forgotten_before_the_thread(journal: Journal) -> None:
+    await ask(journal, "m1")
+    await settle(journal)
+    await age(journal, 2 * DAY_S)
+    await journal.purge(30, 90)
+    assert await journal.has_answered(ROOM)
+    assert [row["state"] for row in await rows(journal, "threads")] == [None]
+    assert [row["reply"] for row in await rows(journal)] == [None]
+    await age(journal, 30 * DAY_S)
+    await journal.purge(30, 90)
+    assert not await journal.has_answered(ROOM)
+
+
 async def test_no_open_question_is_purged(journal: Journal) -> None:
     await ask(journal, "m1")
     await age(journal, 400 * DAY_S)
