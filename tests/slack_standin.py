@@ -524,14 +524,16 @@ class StandIn:
             "connection_info": {"app_id": APP},
         })  # fmt: skip
         await self._stir()
-        async for frame in socket:
-            if frame.type is WSMsgType.PING and not self.frozen:
-                await socket.pong(frame.data)
-            elif frame.type is WSMsgType.TEXT:
-                await self._acknowledged(json.loads(frame.data))
-        self._sockets.remove(socket)
-        self._leaving.discard(socket)
-        await self._stir()
+        try:
+            async for frame in socket:
+                if frame.type is WSMsgType.PING and not self.frozen:
+                    await socket.pong(frame.data)
+                elif frame.type is WSMsgType.TEXT:
+                    await self._acknowledged(json.loads(frame.data))
+        finally:
+            self._sockets.remove(socket)
+            self._leaving.discard(socket)
+            self._spawn(self._stir())
         return socket
 
     async def _acknowledged(self, ack: Json) -> None:
