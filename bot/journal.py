@@ -216,6 +216,7 @@ class Journal:
             ).all()
             for row in rows:
                 sql.withdraw_answer(connection, row.id)
+                sql.forget_in_thread(connection, row)
                 same = and_(items.c.asker == row.asker, items.c.question == row.text)
                 sql.drop_items(connection, or_(items.c.inbox == row.id, same))
 

@@ -68,7 +68,7 @@ MINUTE_S = 60.0
 PER_THREAD = 4  # times the limit per person: what a thread gets in a minute, against bot loops
 DAY_S = 86_400.0
 REPLIES_KEPT_DAYS = 1  # for showing an answer again
-STATE_KEPT_DAYS = 1  # follow-ups end long before
+STATE_KEPT_DAYS = 1 / 24  # follow-ups end after half an hour
 MOST_CLAIMS = 20  # a question that killed so many workers is not tried again
 Found = Row[*tuple[Any, ...]]
 EPOCH = datetime.fromtimestamp(0, UTC)
@@ -535,6 +535,20 @@ def withdraw_answer(connection: Connection, row: int) -> None:
             done=case((unsent, now()), else_=inbox.c.done),
         )
     )
+
+
+def forget_in_thread(connection: Connection, row: Found) -> None:
+    """Take a deleted question out of what its thread remembers."""
+    where = is_in(threads, Conversation(row.adapter, row.workspace, row.room, row.thread))
+    thread = connection.execute(select(threads).where(where)).first()
+    if thread is None:
+        return
+    before, state = thread.before, thread.state
+    if thread.last in (row.key, row.replaces):
+        state = before  # as if it had not been asked
+    words = json.dumps(row.text or "", ensure_ascii=False)[1:-1]
+    kept = [None if words and old and words in old else old for old in (state, before)]
+    connection.execute(update(threads).where(where).values(state=kept[0], before=kept[1]))
 
 
 def drop_items(connection: Connection, which: ColumnElement[bool]) -> int:

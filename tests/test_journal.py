@@ -408,6 +408,19 @@ async def test_a_delivered_answer_is_withdrawn_with_those_to_its_edits(journal: 
     assert "Was ist" not in stored
 
 
+async def test_a_deleted_question_is_forgotten_by_its_thread(journal: Journal) -> None:
+    for number, words in ((1, "Was ist EfA?"), (2, "Wer zahlt das?"), (3, "mehr")):
+        await ask(journal, f"m{number}", words)
+        (job,) = await claim(journal)
+        remembered = "Was ist EfA?" if number == 1 else "Wer zahlt das?"
+        await journal.answered(job, ANSWER, f'{{"question":"{remembered}"}}')
+        await journal.delivered(job, Posted((f"p{number}",)))
+    await journal.retracted(ROOM, "m3")
+    assert "Wer zahlt das?" in str(await rows(journal, "threads"))
+    await journal.retracted(ROOM, "m2")
+    assert "Wer zahlt das?" not in str(await rows(journal, "threads"))
+
+
 async def test_a_message_sent_again_after_its_deletion_is_not_answered(journal: Journal) -> None:
     await ask(journal, "m1")
     await settle(journal)
