@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.chat import Outcome, Reply
+from bot.conversation import question_kept
 from bot.replies import BROWSE, browsed, options
 from bot.turn import Answered, Turn
 
@@ -63,4 +64,4 @@ def listed(turn: Turn, text: str, targets: Sequence[str], *, none: bool = False)
     """A list to choose from; without anything to choose it is only said."""
     outcome = Outcome.CHOICES if targets else Outcome.UNKNOWN
     reply = Reply(outcome, text, options=options(turn.view, targets, none=none and bool(targets)))
-    return reply, replace(turn.state, offers=tuple(targets))
+    return reply, replace(turn.state, offers=tuple(targets), question=question_kept(turn.text))

@@ -11,6 +11,7 @@ from bot.choices import hand_over
 from bot.conversation import question_kept
 from bot.cues import Cue
 from bot.feedback import ask_erase
+from bot.replies import CONSULTATION, USED_SOURCES
 from bot.turn import Answered, Turn
 
 LIST, ENTRY = "list:", "entry:"
@@ -58,7 +59,7 @@ def _help(turn: Turn) -> Answered:
 
 def _consultation(turn: Turn) -> Answered:
     """What the Sprechstunde is, and how to bring a question into it."""
-    entry = turn.view.entry("sprechstunde")
+    entry = turn.view.entry(CONSULTATION)
     if entry is None:
         return turn.chat("mark_hint"), turn.state
     reply, state = turn.show(entry)
@@ -67,7 +68,7 @@ def _consultation(turn: Turn) -> Answered:
 
 def _source(turn: Turn) -> Answered:
     """„quelle“ where nothing was answered yet: the sources used."""
-    entry = turn.view.entry("quellen")
+    entry = turn.view.entry(USED_SOURCES)
     return turn.show(entry) if entry else (turn.chat("no_source", Outcome.UNKNOWN), turn.state)
 
 

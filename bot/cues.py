@@ -20,6 +20,9 @@ from bot.language import allowed_edits, frequencies, is_stopword, stem, words
 MAX_WORDS = 30
 """Longer messages are questions; no phrase is looked for in them."""
 
+COMMONPLACE = 5.9
+"""Zipf frequency from which a word (sagt, Zeit, Leute) says nothing of what is asked."""
+
 _CLASSES = (
     "filler",
     "pointer",
@@ -127,6 +130,8 @@ class Cues:
 
     def _is_empty(self, word: str) -> bool:
         if word in self._empty or is_stopword(word, self._language):
+            return True
+        if frequencies(self._language).get(word, 0.0) >= COMMONPLACE:
             return True
         return bool(self._meant(word).keys() & self._empty)
 

@@ -12,11 +12,14 @@ from functools import partial
 from bot.browsing import listed, overviews, which
 from bot.chat import Outcome, Reply
 from bot.cues import Cue
-from bot.deciding import decide, found_by
+from bot.deciding import LEAST_CHOICE, decide, found_by
 from bot.knowledge import Entry, Kind, Series
 from bot.markup import escape, german_date, plain_text
 from bot.replies import (
+    CONTACT,
     MAX_BODY,
+    NO_COSTS,
+    NO_DURATION,
     cut,
     next_steps,
     notices,
@@ -32,6 +35,9 @@ from bot.turn import Answered, Turn
 
 LINKED = ("who", "cost", "duration", "contact", "advantages", "disadvantages")
 """Follow-ups that are a field of `Links`."""
+
+BY_WORDS = {"cost": NO_COSTS, "duration": NO_DURATION, "contact": CONTACT}
+"""What is the same for all entries is found without a link, by the words or here."""
 
 NEED_TOPIC = ("next", "previous", "more", "why", "note", "again", "also", "elliptical")
 """Follow-ups that mean nothing without something that was answered."""
@@ -59,7 +65,7 @@ def refers_back(turn: Turn, cue: Cue) -> bool:
         return False
     if turn.cues.has("adverb", cue.rest) and "dass" not in cue.rest:
         return True
-    if not turn.cues.has("reference", cue.rest):
+    if not turn.cues.has("reference", cue.rest) and cue.kind not in ("next", "previous"):
         return False
     return not found_by(turn, cue.own)
 
@@ -93,8 +99,9 @@ def _step(turn: Turn, topic: Entry, *, forward: bool) -> Answered:
         return _several(turn, series, open_order, forward=forward)
     entry = turn.view.base.entries[order[there]]
     lead = ""
-    if topic.id in open_order and series.unordered_note:
-        lead = series.unordered_note
+    seen_alone = topic.id == turn.state.shown  # not together with its neighbour
+    if topic.id in open_order and (seen_alone or entry.id in open_order):
+        lead = series.unordered_note or ""
     elif forward and there == len(order) - 1:
         lead = turn.say("last_step", title=topic.title)
     return turn.show(entry, lead=lead)
@@ -132,11 +139,9 @@ def _several(turn: Turn, series: Series, members: Sequence[str], *, forward: boo
     """Neighbours whose order the source leaves open are shown together, and that is said."""
     entries = [turn.view.base.entries[i] for i in members]
     reply = together(turn.view, entries, lead=series.unordered_note or "")
-    topic = members[-1] if forward else members[0]
+    first, last = (members[0], members[-1]) if forward else (members[-1], members[0])
     offers = tuple(members)
-    return reply, replace(
-        turn.state, topic=topic, shown=members[0], offers=offers, page=0, aspect=""
-    )
+    return reply, replace(turn.state, topic=last, shown=first, offers=offers, page=0, aspect="")
 
 
 # --- along a link ---------------------------------------------------------------
@@ -145,10 +150,8 @@ def _several(turn: Turn, series: Series, members: Sequence[str], *, forward: boo
 def _linked(turn: Turn, topic: Entry, aspect: str) -> Answered:
     """The entry behind a link; without one what the words find by themselves."""
     target = turn.view.entry(linked(turn, topic, aspect))
-    if target is None or (target.id == topic.id and aspect != "who"):
-        by_words = decide(turn).entry
-        if by_words and by_words.id != topic.id and by_words.kind is Kind.GAP:
-            return turn.show(by_words, aspect=aspect)
+    if target is None and aspect in BY_WORDS:
+        target = decide(turn).entry or turn.view.entry(BY_WORDS[aspect])
     if target is None:
         return _missing(turn, topic)
     lead = ""
@@ -246,7 +249,8 @@ def _aspect(turn: Turn) -> str:
 def _also(turn: Turn, topic: Entry, cue: Cue) -> Answered:
     """The same of another entry: its own link, else that entry itself, and that is said."""
     asked = _object_of(turn, cue) or turn.text
-    entry = decide(turn, asked).entry
+    aspect = _aspect(turn)
+    entry = _with_aspect(turn, asked, aspect) or decide(turn, asked).entry
     if entry is None or entry.kind is Kind.GAP:
         targets = next_steps(turn.view, topic)
         reply = Reply(
@@ -256,13 +260,20 @@ def _also(turn: Turn, topic: Entry, cue: Cue) -> Answered:
             options=options(turn.view, targets),
         )
         return reply, replace(turn.state, offers=targets)
-    aspect = _aspect(turn)
     moved = replace(turn, state=replace(turn.state, topic=entry.id, shown=entry.id))
     if aspect in LINKED and linked(turn, entry, aspect):
         return _linked(moved, entry, aspect)
     if aspect == "milestone" and entry.milestone:
         return _milestone(moved, entry)
     return turn.show(entry, lead=turn.say("also", title=entry.title))
+
+
+def _with_aspect(turn: Turn, asked: str, aspect: str) -> Entry | None:
+    """The likeliest entry that has a link for the aspect."""
+    if aspect not in LINKED:
+        return None
+    likely = (turn.view.entry(m.entry) for m in turn.match(asked) if m.score >= LEAST_CHOICE)
+    return next((e for e in likely if e and linked(turn, e, aspect)), None)
 
 
 # --- about the answer -----------------------------------------------------------

@@ -11,7 +11,7 @@ from bot.cues import Cue
 from bot.deciding import Decision, decide
 from bot.followups import LINKED, is_followup, linked
 from bot.knowledge import Entry, Kind
-from bot.replies import TEAM, TEAM_CALLBACK, options, shortened, together
+from bot.replies import CONTACT, TEAM, TEAM_CALLBACK, options, shortened, together
 from bot.splitting import LONG, Sentence, coordinated, sentences
 from bot.turn import Answered, Turn
 
@@ -68,8 +68,7 @@ def _declined(turn: Turn, decision: Decision, question: str) -> Answered:
     if not decision.near:
         reply = replace(turn.chat("off_field", Outcome.UNKNOWN), events=(event,))
         return reply, replace(state, offers=())
-    contact = turn.view.entry("kontakt")
-    near = turn.view.known((*decision.near, contact.id if contact else ""))
+    near = turn.view.known((*decision.near, CONTACT))
     targets = (*near, TEAM, TEAM_CALLBACK)
     reply = Reply(
         Outcome.UNKNOWN,

@@ -23,6 +23,10 @@ MAX_TITLE = 90  # characters of an option
 PAGE = 12  # entries listed at once
 OLD = timedelta(days=2 * 365)
 
+# Entries that the bot itself leads to, where the knowledge has them.
+CONTACT, USED_SOURCES, CONSULTATION = "kontakt", "quellen", "sprechstunde"
+NO_COSTS, NO_DURATION = "luecke-kosten", "luecke-dauer"
+
 # What a number can lead to besides an entry; ids never hold an "@".
 TEAM, TEAM_CALLBACK = "@team", "@team-callback"
 REASONS = {
