@@ -119,7 +119,7 @@ def _said(
 ) -> Said | None:
     thread, reply_to, replaces = relation(outer)
     content = _dict(outer, "m.new_content") or outer if replaces else outer
-    kind = content.get("msgtype")
+    kind = _text(content, "msgtype")
     if kind not in _TEXTS and kind not in _ATTACHMENTS:
         return None  # notices are bots' talk
     body = _text(content, "body")
