@@ -37,7 +37,8 @@ def render(delivery: Delivery) -> Content:
     body, html = markup.plain(reply), _html(reply)
     if delivery.purpose is Purpose.HANDOVER:
         body, html = f"{body}\n\n{HANDOVER_HINT}", f"{html}<p>{escape(HANDOVER_HINT)}</p>"
-    content = _fitted({"msgtype": "m.notice", "body": body}, html)
+    room = MAX_BYTES // 2 if delivery.replaces else MAX_BYTES  # an edit holds the text twice
+    content = _fitted({"msgtype": "m.notice", "body": body}, html, room)
     if delivery.replaces:
         return _edit(content, delivery.replaces)
     return content | {"m.mentions": _mentions(message, reply)} | _relation(message, delivery.key)
@@ -90,19 +91,19 @@ def _relation(message: Message, key: str = "") -> Content:
     return {"m.relates_to": relation}
 
 
-def _fitted(content: Content, html: str) -> Content:
-    """With HTML if both fit into an event, else the body alone, at worst cut."""
+def _fitted(content: Content, html: str, room: int) -> Content:
+    """With HTML if both fit into `room` bytes, else the body alone, at worst cut."""
     whole = content | {"format": "org.matrix.custom.html", "formatted_body": html}
-    if _bytes(whole) <= MAX_BYTES:
+    if _bytes(whole) <= room:
         return whole
-    if _bytes(content) <= MAX_BYTES:
+    if _bytes(content) <= room:
         return content
-    body = content["body"].encode()[: MAX_BYTES // 2].decode(errors="ignore")
+    body = content["body"].encode()[: room // 2].decode(errors="ignore")
     return content | {"body": f"{body} … (gekürzt)"}
 
 
 def _bytes(content: Mapping[str, Any]) -> int:
-    return len(json.dumps(content))  # ASCII, so one byte a character
+    return len(json.dumps(content, ensure_ascii=False).encode())
 
 
 # --- HTML -----------------------------------------------------------------------

@@ -131,9 +131,11 @@ def test_handed_over_question_says_how_to_answer() -> None:
 
 
 @pytest.mark.parametrize("body", ["*ü* " * 2_000, "ü " * 5_000, "ü" * 60_000])
-def test_long_replies_fit_into_an_event(body: str) -> None:
-    content = render(delivery(replace(REPLY, body=body)))
-    assert len(json.dumps(content)) <= MAX_BYTES + 1_000
+@pytest.mark.parametrize("replaces", ["", "$antwort"])
+def test_long_replies_fit_into_an_event(body: str, replaces: str) -> None:
+    content = render(delivery(replace(REPLY, body=body), replaces=replaces))
+    assert len(json.dumps(content, ensure_ascii=False).encode()) <= MAX_BYTES + 1_000
+    content = content.get("m.new_content", content)
     assert content["body"].startswith("Was ist EfA?")
 
 
