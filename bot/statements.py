@@ -68,6 +68,7 @@ MINUTE_S = 60.0
 PER_THREAD = 4  # times the limit per person: what a thread gets in a minute, against bot loops
 DAY_S = 86_400.0
 REPLIES_KEPT_DAYS = 1  # for showing an answer again
+WAY_BACK_KEPT_DAYS = 1  # the team may add something to its answer
 STATE_KEPT_DAYS = 1 / 24  # follow-ups end after half an hour
 MOST_CLAIMS = 20  # a question that killed so many workers is not tried again
 Found = Row[*tuple[Any, ...]]
@@ -173,8 +174,9 @@ def claiming(dialect: str, routes: tuple[tuple[str, str], ...]) -> Any:
         "claims": inbox.c.claims + 1,
         "attempts": inbox.c.attempts + case((inbox.c.reply.isnot(None), 1), else_=0),
     }
-    claimed = update(inbox).where(inbox.c.id.in_(chosen.scalar_subquery())).values(values)
-    return claimed.returning(inbox)
+    # A CTE, so that PostgreSQL chooses and locks once, whatever plan it makes of the rest.
+    ids = select(chosen.cte("chosen").c.id)
+    return update(inbox).where(inbox.c.id.in_(ids)).values(values).returning(inbox)
 
 
 def _by_worker(**values: Any) -> Update:
@@ -293,7 +295,7 @@ def insert_message(
         "message_id": message_id,
         "replaces": replaces,
         "message": message_json.dump_json(replace(message, text="")).decode(),
-        "text": message.text,
+        "text": message.text or None,
         "asker": asker,
         "reply": reply,
         "entry": entry,
@@ -614,17 +616,15 @@ def purge(connection: Connection, days: int, days_handed_over: int) -> int:
         return now() - days * DAY_S
 
     closed = inbox.c.state.notin_([State.OPEN, State.WITHDRAWING])
-    old = update(inbox).where(
-        closed,
-        inbox.c.done <= over(days),
-        or_(inbox.c.text.isnot(None), inbox.c.asker.isnot(None)),
-    )
+    old = update(inbox).where(closed, inbox.c.done <= over(days), inbox.c.asker.isnot(None))
     lost = connection.execute(old.values(text=None, asker=None, reply=None)).rowcount
     shown = update(inbox).where(
-        closed, inbox.c.reply.isnot(None), inbox.c.done <= over(REPLIES_KEPT_DAYS)
+        closed, inbox.c.done <= over(REPLIES_KEPT_DAYS), inbox.c.reply.isnot(None)
     )
     connection.execute(shown.values(reply=None))
     kept_longer = items.c.kind != Kind.UNANSWERED
+    settled = and_(items.c.answered, items.c.at <= over(WAY_BACK_KEPT_DAYS))
+    connection.execute(update(items).where(settled).values(message=None))
     lost += connection.execute(
         delete(items).where(
             or_(

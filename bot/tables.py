@@ -90,8 +90,19 @@ Index(
 )
 Index("inbox_asker", inbox.c.asker, inbox.c.received)
 Index("inbox_room", inbox.c.room, inbox.c.thread, inbox.c.received)
-Index("inbox_kept", inbox.c.done, sqlite_where=inbox.c.text.isnot(None))
-Index("inbox_edits", inbox.c.replaces, sqlite_where=inbox.c.replaces != "")
+for _name, _kept in (("asker", inbox.c.asker), ("reply", inbox.c.reply)):
+    Index(
+        f"inbox_kept_{_name}",  # what purging looks for
+        inbox.c.done,
+        sqlite_where=_kept.isnot(None),
+        postgresql_where=_kept.isnot(None),
+    )
+Index(
+    "inbox_edits",
+    inbox.c.replaces,
+    sqlite_where=inbox.c.replaces != "",
+    postgresql_where=inbox.c.replaces != "",
+)
 
 threads = Table(
     "threads",

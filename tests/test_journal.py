@@ -142,6 +142,16 @@ async def test_the_limit_ends_after_a_minute(journal: Journal) -> None:
     assert (await rows(journal))[-1]["state"] == State.OPEN
 
 
+async def test_what_was_refused_does_not_lengthen_the_silence(journal: Journal) -> None:
+    for number in range(5):
+        await journal.receive([message(f"m{number}")], None, 2)
+    accepted = update(inbox).where(inbox.c.state == State.OPEN)
+    earlier = accepted.values(received=inbox.c.received - 61)
+    await journal.store.write(lambda c: c.execute(earlier).rowcount)
+    await journal.receive([message("later")], None, 2)
+    assert (await rows(journal))[-1]["state"] == State.OPEN
+
+
 async def test_a_thread_has_a_limit_against_bots_that_answer_each_other(journal: Journal) -> None:
     for number in range(10):
         await journal.receive([message(f"m{number}", asker=f"@bot{number}")], None, 2)
@@ -495,6 +505,18 @@ async def test_a_handed_over_question_comes_back_once(journal: Journal) -> None:
     assert (job.message.id, job.message.context) == ("m2", {"relates": "m2"})
     assert job.reply == worded("Was kostet das?")
     assert not await journal.team_answered(TEAM, "p1", worded)
+
+
+async def test_the_way_back_is_forgotten_after_the_team_s_answer(journal: Journal) -> None:
+    post = await hand_over(journal, callback=True)
+    await age(journal, 2 * DAY_S)
+    await journal.purge(30, 90)
+    assert "@anna:ort.de" in await everything(journal)
+    await journal.team_answered(TEAM, post, worded)
+    (job,) = await claim(journal)
+    await journal.delivered(job, Posted(("back",)))
+    await journal.purge(30, 90)
+    assert "@anna:ort.de" not in await everything(journal)
 
 
 async def test_an_anonymous_question_has_no_way_back(journal: Journal) -> None:
