@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from bot import feedback, smalltalk
-from bot.chat import Message, Outcome, Reply
+from bot.chat import Message, Reply
 from bot.choices import choice
 from bot.commands import command, is_command, marked
 from bot.conversation import CONTEXT, State
@@ -20,7 +20,7 @@ from bot.deciding import ANSWER, CHOICE, decide
 from bot.followups import NEED_TOPIC, follow, is_followup, refers_back
 from bot.language import clean
 from bot.library import Edition
-from bot.pointing import pointed
+from bot.pointing import pointed, without_command
 from bot.privacy import mask, without_masks
 from bot.questions import ask
 from bot.replies import View, within_limits
@@ -71,8 +71,10 @@ def greeting(edition: Edition, message: Message) -> Reply:
 def _answered(turn: Turn) -> Answered:
     if not turn.said:
         return turn.chat("empty"), turn.state
-    if turn.cues.has("show", turn.said[:2]) and (shown := pointed(turn)):
-        return shown
+    if turn.cues.has("show", turn.said[:1]):
+        if shown := pointed(turn):
+            return shown
+        turn = turn.saying(without_command(turn.text) or turn.text)
     if chosen := choice(turn):
         return chosen
     if noted := marked(turn):
@@ -149,7 +151,5 @@ def _framed(turn: Turn, reply: Reply, masked: tuple[str, ...]) -> Reply:
         notices.append(turn.say("introduction"))
     lead = reply.lead
     if turn.cues.is_english(turn.said):
-        known = reply.outcome in (Outcome.ANSWER, Outcome.CHOICES)
-        english = turn.say("english" if known else "english_unknown")
-        lead = f"{english}\n{lead}".strip()
+        lead = f"{turn.say(f'english_{reply.outcome.value}')}\n{lead}".strip()
     return replace(reply, notices=tuple(notices), lead=lead)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bot.chat import Outcome, Reply
-from bot.conversation import question_kept
+from bot.conversation import MAX_OFFERS, question_kept
+from bot.knowledge import Kind
 from bot.replies import BROWSE, browsed, options
 from bot.turn import Answered, Turn
 
@@ -15,12 +16,15 @@ PAGE = 12
 
 
 def topics(turn: Turn) -> Answered:
-    """The topics with numbers."""
-    targets = [
-        f"{BROWSE}{place}:0"
-        for place, topic in enumerate(turn.view.base.topics[: PAGE + 1])
-        if topic.title and any(turn.view.entry(e.id) for e in topic.entries)
+    """The topics with numbers, those that only say what is unknown last."""
+    known = [
+        (place, {e.kind for e in topic.entries if turn.view.entry(e.id)})
+        for place, topic in enumerate(turn.view.base.topics)
+        if topic.title
     ]
+    full = [place for place, kinds in known if Kind.ANSWER in kinds]
+    gaps = [place for place, kinds in known if kinds == {Kind.GAP}]
+    targets = [f"{BROWSE}{place}:0" for place in (*full, *gaps)[:MAX_OFFERS]]
     return listed(turn, turn.say("topics"), targets)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 VERSION = 1
 MAX_BYTES = 4_096
-MAX_QUESTION = 500  # characters kept of the last question
-MAX_OFFERS = 14
+MAX_QUESTION = 400  # characters kept of the last question
+MAX_OFFERS = 20
 
 CONTEXT = timedelta(minutes=30)  # after the bot's last answer
 CONFIRMATION = timedelta(minutes=5)  # for the answer to "wirklich löschen?"

@@ -19,7 +19,7 @@ def pointed(turn: Turn) -> Answered | None:
     person, text = _person(turn)
     if person is None:
         return None
-    topic = re.sub(r"^\W*\w+", "", text).strip(" ,:")  # without „zeige“
+    topic = without_command(text).strip(" ,:")
     if not turn.cues.own(turn.cues.tokens(topic)):
         return turn.chat("show_what", name=person.name), turn.state
     decision = decide(turn, topic)
@@ -36,6 +36,11 @@ def pointed(turn: Turn) -> Answered | None:
         options=options(turn.view, targets, none=bool(targets)),
     )
     return reply, replace(turn.state, offers=tuple(targets))
+
+
+def without_command(text: str) -> str:
+    """What follows „zeige“ or „zeig mir“."""
+    return re.sub(r"^\W{0,5}\w+(?:\s(?:mir|mal|uns|bitte)\b){0,3}", "", text).strip()
 
 
 def _person(turn: Turn) -> tuple[Person | None, str]:

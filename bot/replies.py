@@ -20,7 +20,6 @@ MAX_BODY = 900  # characters of a body; the rest comes with „mehr“
 MAX_REPLY = 1_500  # characters of a whole reply, sources included
 MAX_STEPS = 3
 MAX_TITLE = 90  # characters of an option
-PAGE = 12  # entries listed at once
 OLD = timedelta(days=2 * 365)
 
 # Entries that the bot itself leads to, where the knowledge has them.

@@ -31,13 +31,18 @@ _SIGN_OFF = re.compile(
     r"|viele\s+gr|i\.\s?a\.|im\s+auftrag|kind\s+regards|best\s+regards|thanks\s+in\s+advance)",
     re.IGNORECASE,
 )
+_QUESTION = (
+    r"(?:an\s+wen|wer|wen|wem|was|wie|wo|wann|warum|wieso|weshalb|wohin|woher|wozu|womit"
+    r"|wof(?:ü|ue)r|welche[rsnm]?|wieviele?|gibt\s+es|muss|m(?:ü|ue)ssen|brauch\w*|kann"
+    r"|k(?:ö|oe)nnen|darf|d(?:ü|ue)rfen|who|what|how|where|when|why|which)\b"
+)
 _AND = re.compile(
-    r"\s*[,;]?\s+(?:und|sowie|au(?:ß|ss)erdem|zudem|and|also)\s+(?:(?:au(?:ß|ss)erdem|dann|noch)\s+)?"
-    r"(?=(?:an\s+wen|wer|wen|wem|was|wie|wo|wann|warum|wieso|weshalb|wohin|woher|wozu|womit|wof(?:ü|ue)r"
-    r"|welche[rsnm]?|wieviele?|gibt\s+es|muss|m(?:ü|ue)ssen|brauch\w*|kann|k(?:ö|oe)nnen|darf"
-    r"|d(?:ü|ue)rfen|who|what|how|where|when|why|which)\b)",
+    r"\s?[,;]?\s(?:und|sowie|au(?:ß|ss)erdem|zudem|and|also)\s"
+    rf"(?:(?:au(?:ß|ss)erdem|dann|noch)\s)?(?={_QUESTION})",
     re.IGNORECASE,
 )
+_COMMA = re.compile(rf",\s(?={_QUESTION})", re.IGNORECASE)
+_BEGINS = re.compile(_QUESTION, re.IGNORECASE)
 _CONJUNCTIONS = ("und", "aber", "also", "and", "but")
 _ASKS = re.compile(r"\?\s*$")
 
@@ -70,6 +75,12 @@ def _asks(sentence: str, cues: Cues) -> bool:
 
 
 def coordinated(sentence: str) -> list[str]:
-    """A sentence cut before each „und“ that begins another question."""
-    parts = [p.strip() for p in _AND.split(sentence)]
-    return [p for p in parts if p]
+    """A sentence cut before each „und“ that begins another question.
+
+    In such an enumeration the commas before questions count as well.
+    """
+    joined = _AND.split(sentence)
+    if len(joined) == 1:
+        return [sentence.strip()]
+    parts = [p for part in joined for p in (_COMMA.split(part) if _BEGINS.match(part) else [part])]
+    return [p.strip() for p in parts if p.strip()]

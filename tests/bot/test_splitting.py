@@ -48,6 +48,11 @@ def test_what_asks(text: str, asks: bool) -> None:
             "Was ist A, und an wen geht B sowie wann kommt C?",
             ["Was ist A", "an wen geht B", "wann kommt C?"],
         ),
+        (
+            "Wie viele A gibt es, wie viele B und wo ist C?",
+            ["Wie viele A gibt es", "wie viele B", "wo ist C?"],
+        ),
+        ("Ich weiß nicht, was A ist und was B ist", ["Ich weiß nicht, was A ist", "was B ist"]),
         ("Vor- und Nachteile von A?", ["Vor- und Nachteile von A?"]),
         ("Rollen und Aufgaben", ["Rollen und Aufgaben"]),
     ],
