@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bot.knowledge import Entry, Kind
 from bot.matching import Match
+from bot.members import narrowed
 from bot.turn import Turn
 
 ANSWER = 0.5  # from this confidence on the best entry is the answer
@@ -30,11 +31,13 @@ class Decision:
 
 def decide(turn: Turn, text: str | None = None) -> Decision:
     """What `text`, or all that was said, asks for."""
-    return decided(turn, turn.match(text))
+    asked = turn.text if text is None else text
+    return decided(turn, narrowed(turn.view.base, asked, turn.match(asked)))
 
 
 def decided(turn: Turn, matches: Sequence[Match]) -> Decision:
     """What matches, best first, say.  Only answers are offered: a gap is no choice."""
+    matches = sorted(matches, key=lambda m: -m.score)
     entries = {m.entry: turn.view.entry(m.entry) for m in matches}
     gaps = [m for m in matches if (e := entries[m.entry]) and e.kind is Kind.GAP]
     answers = [m for m in matches if m not in gaps]

@@ -1,0 +1,58 @@
+"""Who names a member by its number („Phase 2“) means no other member.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from itertools import pairwise
+
+from bot.knowledge import KnowledgeBase
+from bot.language import words
+from bot.matching import Match
+
+Name = tuple[str, int]  # „Phase 2“ is ("phase", 2)
+
+BESIDE = frozenset(("nach", "vor", "ab", "bis", "after", "before"))
+"""Words before a name that mean what is beside it."""
+
+SURE = 0.99
+
+
+def narrowed(base: KnowledgeBase, text: str, matches: Sequence[Match]) -> list[Match]:
+    """The matches without other members of what is named and without its overview.
+
+    Their share of the confidence goes to those that stay.
+    """
+    asked = _names(words(text, base.language), before=BESIDE)
+    named = _named(base)
+    meant = {m.entry for m in matches if named.get(m.entry, frozenset()) & asked}
+    if not meant:
+        return list(matches)
+    nouns = {noun for noun, _ in asked}
+    overviews = {s.id for s in base.series if meant & set(s.entries)}
+    out = {
+        m.entry
+        for m in matches
+        if m.entry not in meant
+        and (m.entry in overviews or any(n in nouns for n, _ in named.get(m.entry, frozenset())))
+    }
+    left = max(0.1, 1.0 - sum(m.score for m in matches if m.entry in out))
+    kept = [m for m in matches if m.entry not in out]
+    return [replace(m, score=min(SURE, m.score / left)) if m.entry in meant else m for m in kept]
+
+
+@lru_cache(maxsize=8)
+def _named(base: KnowledgeBase) -> Mapping[str, frozenset[Name]]:
+    """What the titles of the entries name."""
+    titles = {e.id: _names(words(e.title, base.language)) for e in base.entries.values()}
+    return {entry: names for entry, names in titles.items() if names}
+
+
+def _names(said: Sequence[str], before: frozenset[str] = frozenset()) -> frozenset[Name]:
+    found = set()
+    for place, (noun, number) in enumerate(pairwise(said)):
+        beside = place > 0 and said[place - 1] in before
+        if number.isdecimal() and noun.isalpha() and not beside:
+            found.add((noun, int(number)))
+    return frozenset(found)

@@ -1,0 +1,34 @@
+"""A number names its member: the others are out, and what they weighed counts for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.matching import Match
+from bot.members import narrowed
+from tests.smallworld import edition
+
+BASE = edition().base
+MATCHES = [
+    Match("dach", 0.6),
+    Match("bauphasen", 0.2),
+    Match("wand", 0.15),
+    Match("luecke-kosten", 0.1),
+]
+
+
+def test_siblings_and_overview_are_out() -> None:
+    found = {m.entry: m.score for m in narrowed(BASE, "Was umfasst Phase 2?", MATCHES)}
+    assert found == {"wand": pytest.approx(0.75), "luecke-kosten": 0.1}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Was umfasst die Phase?", "Was kommt nach Phase 2?", "Phase 7", "2 Wände", "Was kostet das?"],
+)
+def test_without_a_name_nothing_changes(text: str) -> None:
+    assert narrowed(BASE, text, MATCHES) == MATCHES
+
+
+def test_words_for_numbers_name_as_well() -> None:
+    assert narrowed(BASE, "phase zwei", MATCHES)[0].entry == "wand"
