@@ -94,32 +94,49 @@ class Encoder:
 
     def encode(self, text: str) -> Encoded:
         row = words(text, self._language)
-        found = self.find(row, abbreviations(text))
+        singles = self._singles(row, abbreviations(text))
+        meant = [self._meant(one) for one in singles]
+        found = [*singles, *self._joins(row), *self._phrases(row, meant)]
+        pairs = list(pairwise(meant))
         grams, unknown_grams = self._question_grams(row)
-        unknown = self._unknown(row, found)
-        return Encoded(
-            row, found, self._joined(self._bag(row, found), unknown, grams, unknown_grams)
-        )
+        unknown = self._unknown(found, pairs)
+        vector = self._joined(self._bag(found, pairs), unknown, grams, unknown_grams)
+        return Encoded(row, found, vector)
 
-    def find(self, row: Sequence[str], dotted: frozenset[str]) -> list[Found]:
-        """What the words of a question stand for, word by word, then as joined neighbours."""
+    def _singles(self, row: Sequence[str], dotted: frozenset[str]) -> list[Found]:
+        """What the words stand for, one by one."""
         found = []
         for word in row:
             relations = self.vocabulary.relate(word)
             if word in dotted and not any(r.how == "exact" for r in relations):
                 relations += self.vocabulary.abbreviated(word)
             found.append(Found(word, relations, self._weight(word), (word,)))
+        return found
+
+    def _meant(self, one: Found) -> str:
+        """The stem of a word; where the base lacks it, the one it is most likely meant to be."""
+        repaired = [r for r in one.relations if r.how in {"exact", "typo", "abbreviation"}]
+        best = max(repaired, key=lambda r: r.similarity, default=None)
+        return self.vocabulary.terms[best.term] if best else stem(one.word, self._language)
+
+    def _joins(self, row: Sequence[str]) -> list[Found]:
+        """Neighbours that are one word of the base ("Service Konto")."""
+        found = []
         for left, right in pairwise(row):
-            whole = tuple(
-                r for r in self.vocabulary.relate(left + right) if r.how in {"exact", "typo"}
-            )
+            near = self.vocabulary.relate(left + right)
+            whole = tuple(r for r in near if r.how in {"exact", "typo"})
             if whole:
                 found.append(Found(left + right, whole, 1.0, (left, right), single=False))
-        stems = tuple(stem(word, self._language) for word in row)
+        return found
+
+    def _phrases(self, row: Sequence[str], meant: Sequence[str]) -> list[Found]:
+        """Words and phrases that have synonyms in the base."""
+        found = []
         for size in range(1, LONGEST_SYNONYM + 1):
-            for start in range(len(stems) - size + 1):
-                parts = tuple(row[start : start + size])
-                for terms in self._synonyms.get(stems[start : start + size], ()):
+            for start in range(len(row) - size + 1):
+                span = slice(start, start + size)
+                parts = tuple(row[span])
+                for terms in self._synonyms.get(tuple(meant[span]), ()):
                     relations = tuple(Relation(term, SYNONYM, "synonym") for term in terms)
                     found.append(Found(" ".join(parts), relations, 1.0, parts, single=False))
         return found
@@ -132,23 +149,22 @@ class Encoder:
     def _weight(self, word: str) -> float:
         return STOPWORD if is_stopword(word, self._language) else 1.0
 
-    def _bag(self, row: Sequence[str], found: Iterable[Found]) -> dict[int, float]:
+    def _bag(self, found: Iterable[Found], pairs: Iterable[tuple[str, str]]) -> dict[int, float]:
         bag: dict[int, float] = {}
         for one in found:
             for relation in one.relations:
                 weight = one.weight * relation.similarity
                 bag[relation.term] = max(bag.get(relation.term, 0.0), weight)
-        for pair in self._neighbours(row):
+        for pair in pairs:
             if pair in self._pairs:
                 bag[self._pairs[pair]] = PAIR
         return bag
 
-    def _unknown(self, row: Sequence[str], found: Sequence[Found]) -> float:
+    def _unknown(self, found: Iterable[Found], pairs: Iterable[tuple[str, str]]) -> float:
         """The squared length of the words and pairs that the base lacks."""
         strange = [f.weight * self.strangeness(f.word) for f in found if not f.relations]
-        square = sum(weight * weight for weight in strange)
-        pairs = sum(pair not in self._pairs for pair in set(self._neighbours(row)))
-        return (square + pairs * PAIR**2) * self._rarest**2
+        unheard = sum(pair not in self._pairs for pair in set(pairs))
+        return (sum(w * w for w in strange) + unheard * PAIR**2) * self._rarest**2
 
     def _neighbours(self, row: Sequence[str]) -> list[tuple[str, str]]:
         return list(pairwise(stem(word, self._language) for word in row))
