@@ -24,7 +24,15 @@ _THOUSANDS = re.compile(r"(?<![\d.,])(\d{1,3})[.,\u2009\u202f ](\d{3})(?![\d])")
 _DIGRAPHS = re.compile(r"(a)e|(o)e|(?<![aeq])(u)e")
 _FOLDED = str.maketrans({"ä": "a", "ö": "o", "ü": "u", "ß": "ss"})
 _DOTTED = re.compile(r"([^\W\d_]+)\.")
-_SENTENCE_END = re.compile(r"\n+|(?<=[?!])\s+|(?<=[^\W\d_]{3}\.)\s+")
+_SENTENCE_END = re.compile(
+    r"(?<=[!?…])\s+|;\s+|(?<=\?)(?=[A-ZÄÖÜ])|(?<=\D\.)\s+(?=[A-ZÄÖÜ0-9„\"])"
+    r"|(?<=\d\.)\s+(?=(?!Jan|Feb|Mär|Maer|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez)[A-ZÄÖÜ])"
+)
+_ABBREVIATIONS = frozenset(
+    ("abs", "art", "bzw", "ca", "dr", "etc", "ggf", "lt", "nr", "usw", "vgl")
+)
+_SHORTEST_SENTENCE = 3  # words
+_NO_ABBREVIATION = 8  # letters; a shorter word before a full stop must be a known one
 _UNSEEN = frozenset(("Cf", "Cc", "Cs", "Co", "Cn"))
 _MAX_WORD = 40
 
@@ -79,13 +87,37 @@ def abbreviations(text: str) -> frozenset[str]:
     return frozenset(_DOTTED.findall(fold(clean(text))))
 
 
-def sentences(text: str) -> list[str]:
+def sentences(text: str, language: Language = "de") -> list[str]:
     r"""A text cut at line breaks and at the ends of sentences, in order, none empty.
 
-    >>> sentences("Guten Tag,\nwas ist EfA? Danke!")
-    ['Guten Tag,', 'was ist EfA?', 'Danke!']
+    A full stop ends a sentence only after at least three words, the last of them
+    no abbreviation.
+
+    >>> sentences("Guten Tag,\nder AVV ist da. Was ist EfA? Danke!")
+    ['Guten Tag,', 'der AVV ist da.', 'Was ist EfA?', 'Danke!']
+    >>> sentences("Erste Prüf. Rahmenbed. in ST: Ph.?")
+    ['Erste Prüf. Rahmenbed. in ST: Ph.?']
     """
-    return [s for s in (part.strip() for part in _SENTENCE_END.split(text)) if s]
+    found: list[str] = []
+    for line in re.split(r"\n+", text):
+        pending = ""
+        for piece in _SENTENCE_END.split(line):
+            pending = f"{pending} {piece}".strip()
+            if _is_whole(pending, language):
+                found.append(pending)
+                pending = ""
+        found.append(pending)
+    return [sentence for sentence in found if sentence]
+
+
+def _is_whole(sentence: str, language: Language) -> bool:
+    if not sentence.endswith("."):
+        return bool(sentence)
+    said = words(sentence, language)
+    if len(said) < _SHORTEST_SENTENCE or said[-1] in _ABBREVIATIONS:
+        return False
+    known = said[-1].isdigit() or said[-1] in frequencies(language)
+    return known or len(said[-1]) >= _NO_ABBREVIATION
 
 
 @functools.lru_cache(maxsize=50_000)

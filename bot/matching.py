@@ -128,7 +128,7 @@ class Index:
         whole = self._encoder.encode(question)
         texts = [whole]
         if len(whole.words) > LONG:
-            parts = [(p, self._encoder.encode(p)) for p in sentences(question)]
+            parts = [(p, self._encoder.encode(p)) for p in sentences(question, self._language)]
             long_enough = [(p, e) for p, e in parts if len(e.words) >= SENTENCE]
             asked = [(p, e) for p, e in long_enough if "?" in p]
             texts += [encoded for _, encoded in asked or long_enough]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from bot import language
 from bot.cues import Cues
 
 LONG = 240
@@ -12,13 +13,6 @@ LONG = 240
 
 MAX_SENTENCES = 40
 
-_ABBREVIATIONS = ("bzw", "Nr", "ca", "ggf", "Abs", "usw", "etc", "Ph", "Dr", "vgl", "Art", "lt")
-_MONTHS = "Jan|Feb|Mär|Maer|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez"
-_NO_END = r"(?<!\b[A-Za-zÄÖÜäöü]\.)" + "".join(rf"(?<!\b{short}\.)" for short in _ABBREVIATIONS)
-_SENTENCE_END = re.compile(
-    rf"(?<=[!?…])\s+|(?<=\D\.){_NO_END}\s+|(?<=\d\.)\s+(?=(?!{_MONTHS})[A-ZÄÖÜ])"
-    r"|\n+|(?<=\?)(?=[A-ZÄÖÜ])|\s?;\s+|(?<=\w:)\s+(?=[A-ZÄÖÜ])"
-)
 _LIST_MARK = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.)]|[a-z]\))\s+(?=\w)")
 _SALUTATION = re.compile(
     r"^(?:sehr\s+geehrte|liebe[rs]?\b|hallo\b|hi\b|moin\b|guten\s+(?:tag|morgen|abend)|werte[rs]?\b"
@@ -56,8 +50,8 @@ class Sentence:
 def sentences(text: str, cues: Cues) -> list[Sentence]:
     """The sentences in their order, without salutation, sign-off and what follows it."""
     found: list[Sentence] = []
-    for piece in _SENTENCE_END.split(text)[: MAX_SENTENCES * 3]:
-        piece = _LIST_MARK.sub("", piece or "").strip()
+    for piece in language.sentences(text)[: MAX_SENTENCES * 3]:
+        piece = _LIST_MARK.sub("", piece).strip()
         if found and _SIGN_OFF.match(piece):
             break
         without = _SALUTATION.sub("", piece).strip()
