@@ -34,6 +34,8 @@ _CLASSES = (
     "at",
     "show",
     "weak",
+    "beside",
+    "ahead",
 )
 _POLITE = ("greeting", "thanks")
 _INFLECTED, _MISTYPED = 0.9, 0.8  # what a word counts beside an exact one

@@ -82,6 +82,23 @@ def follow(turn: Turn, cue: Cue) -> Answered:
     return _KINDS[cue.kind](turn, topic)
 
 
+def beside(turn: Turn) -> Answered | None:
+    """„Was kommt nach Phase 2?“: the neighbour of a member that the message itself names."""
+    place = next((n for n, w in enumerate(turn.said) if turn.cues.has("beside", [w])), None)
+    if place is None or turn.cues.own(turn.said[:place]):
+        return None
+    forward = not turn.cues.has("ahead", turn.said[place : place + 1])
+    named = turn.said[place + 1 :]
+    own = turn.cues.own(named)
+    if not own or len([w for w in own if not w.isdecimal()]) > 1:
+        return None
+    entry = decide(turn, " ".join(named)).entry
+    if entry is None or turn.view.series_of(entry.id) is None:
+        return None
+    there = replace(turn, state=replace(turn.state, topic=entry.id, shown=entry.id))
+    return _step(there, entry, forward=forward)
+
+
 # --- along a series -------------------------------------------------------------
 
 

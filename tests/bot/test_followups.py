@@ -198,3 +198,19 @@ def test_the_context_ends_half_an_hour_after_the_last_answer() -> None:
     talk.say("danke", minutes=29)
     assert talk.say("danach?", minutes=29).entry == "dach"
     assert talk.say("davor?", minutes=30.1).outcome is Outcome.CHOICES
+
+
+@pytest.mark.parametrize(
+    ("text", "entry"),
+    [
+        ("Was kommt nach Phase 2?", "dach"),
+        ("was ist vor der phase 2 dran", "keller"),
+        ("Was folgt auf die Wand?", "dach"),
+        ("und vor dem Dach?", "wand"),
+        ("Was kostet der Bau nach Euro?", "luecke-kosten"),
+        ("Wer ist nach Jahren der Kontakt?", "kontakt"),
+    ],
+)
+def test_the_neighbour_of_what_is_named(text: str, entry: str) -> None:
+    assert Talk().say(text).entry == entry
+    assert Talk().says("Was ist Modell Alpha?", text).entry == entry
