@@ -14,7 +14,7 @@ import logging
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,6 +25,7 @@ from urllib.parse import quote
 from nio import InviteInfo, MatrixRoom, RoomInfo, SyncResponse
 
 from adapters.matrix_device import SYNC_TIMEOUT_MS, Device, Json, Refused, Unreachable
+from adapters.matrix_doctor import examine
 from adapters.matrix_events import (
     Invitation,
     Me,
@@ -47,6 +48,7 @@ from bot.chat import (
     DeliveryFailed,
     Desk,
     Feedback,
+    Finding,
     Message,
     Posted,
     StoreUnavailable,
@@ -149,6 +151,7 @@ class Matrix:
 
     async def run(self, desk: Desk) -> None:
         async with self._folder.locked():
+            self._device = Device(self._settings, self._folder)  # afresh, also when run again
             try:
                 await self._retrying(self._open)
                 name = f"matrix:{self._me.user}"
@@ -176,6 +179,12 @@ class Matrix:
                 await self._device.redact(conversation.room, event, transaction("withdraw", event))
         except (Unreachable, Refused) as error:
             raise _failed(error) from None
+
+    async def examine(self) -> Sequence[Finding]:
+        try:
+            return await examine(self._settings, self._folder, self._device)
+        finally:
+            await self._device.close()
 
     # --- starting -------------------------------------------------------------------
 

@@ -114,15 +114,15 @@ class Device:
 
     # --- requests -------------------------------------------------------------------
 
-    async def call(self, method: str, path: str, body: Any = None) -> Json:
-        """One JSON request below `/_matrix/client/v3`."""
+    async def call(self, method: str, path: str, body: Any = None, *, below: str = V3) -> Json:
+        """One JSON request, to a path `below` the client API unless it says otherwise."""
         headers = {"Content-Type": "application/json"}
         if self.client.access_token:
             headers["Authorization"] = f"Bearer {self.client.access_token}"
         data = None if body is None else json.dumps(body)
         try:
             response = await self.client.send(
-                method, V3 + path, data, headers, timeout=REQUEST_TIMEOUT_S
+                method, below + path, data, headers, timeout=REQUEST_TIMEOUT_S
             )
             answer = json.loads(await response.read() or b"{}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -41,9 +41,9 @@ class Folder:
     def __init__(self, data_dir: Path, user: str) -> None:
         self.path = data_dir / "matrix" / re.sub(r"[^A-Za-z0-9._-]", "_", user.lstrip("@"))
         self.store = self.path / "store"
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.store.mkdir(exist_ok=True, mode=0o700)
-        for folder in (self.path, self.store):
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self.path.parent, self.path, self.store):
+            folder.mkdir(mode=0o700, exist_ok=True)
             folder.chmod(0o700)
 
     @contextlib.asynccontextmanager

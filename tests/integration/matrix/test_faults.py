@@ -10,9 +10,11 @@ from urllib.parse import quote
 
 import pytest
 
+from adapters.matrix import Matrix
+from bot.config import MatrixSettings
 from tests.integration.matrix.asker import Asker, answers
 from tests.integration.matrix.bot import Bot, direct, group
-from tests.integration.matrix.homeserver import Homeserver
+from tests.integration.matrix.homeserver import Homeserver, free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -265,3 +267,28 @@ async def test_question_goes_to_the_team_and_the_answer_comes_back(
 
 def _options(event) -> list[str]:  # type: ignore[no-untyped-def]
     return str(event["content"]["body"]).replace(" · ", "\n").splitlines()
+
+
+async def test_doctor_looks_at_everything(homeserver: Homeserver, tmp_path: Path) -> None:
+    team = "!nirgends:localhost"
+    bot = await own(homeserver, tmp_path, "lotse-arzt", team_room=team)
+    second = Matrix(bot.adapter._settings, tmp_path)
+    found = {f.what: f for f in await second.examine()}
+    healthy = [what for what, finding in found.items() if not finding.remedy]
+    assert any("antwortet" in what for what in healthy)
+    assert any("Gerät ist signiert" in what for what in healthy)
+    assert any("50 Einmalschlüssel" in what for what in healthy)
+    sick = [what for what, finding in found.items() if finding.remedy and not finding.warning]
+    assert sick == ["Matrix: der Bot ist nicht im Team-Raum"]
+    assert any("Ratenbegrenzung" in what and found[what].warning for what in found)
+    await bot.stop()
+
+
+async def test_doctor_before_the_first_start_and_without_a_server(
+    homeserver: Homeserver, tmp_path: Path
+) -> None:
+    values = {"user": "@niemand:localhost", "password": "x"}
+    reached = MatrixSettings.model_validate(values | {"homeserver": homeserver.url})
+    away = MatrixSettings.model_validate(values | {"homeserver": f"http://127.0.0.1:{free_port()}"})
+    assert (await Matrix(reached, tmp_path).examine())[-1].what == "Matrix: noch nicht angemeldet"
+    assert "LOTSE_MATRIX_HOMESERVER" in (await Matrix(away, tmp_path).examine())[-1].remedy
