@@ -23,7 +23,7 @@ _WORD = re.compile(r"[^\W_]+")
 _THOUSANDS = re.compile(r"(?<![\d.,])(\d{1,3})[.,\u2009\u202f ](\d{3})(?![\d])")
 _DIGRAPHS = re.compile(r"(a)e|(o)e|(?<![aeq])(u)e")
 _FOLDED = str.maketrans({"ä": "a", "ö": "o", "ü": "u", "ß": "ss"})
-_DOTTED = re.compile(r"([^\W\d_]+)\.")
+_DOTTED = re.compile(r"(?<![^\W\d_])([^\W\d_]{1,40})\.")
 _SENTENCE_END = re.compile(
     r"(?<=[!?…])\s+|;\s+|(?<=\?)(?=[A-ZÄÖÜ])|(?<=\D\.)\s+(?=[A-ZÄÖÜ0-9„\"])"
     r"|(?<=\d\.)\s+(?=(?!Jan|Feb|Mär|Maer|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez)[A-ZÄÖÜ])"

@@ -16,8 +16,11 @@ from bot.splitting import LONG, Sentence, coordinated, sentences
 from bot.turn import Answered, Turn
 
 MAX_PARTS = 3
-MAX_READ = 12
-"""Sentences of a mail that are looked up; questions first."""
+MAX_READ = 8
+"""Questions of a message that are looked up, the longest first."""
+
+MAX_BEFORE = 3
+"""Statements before a follow-up that may say what it is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,43 +88,45 @@ def _declined(turn: Turn, decision: Decision, question: str) -> Answered:
 
 def _parts(turn: Turn, read: Sequence[Sentence]) -> list[Part]:
     """The questions of a longer message; statements only say what they are about."""
-    asking = [s for s in read if s.asks] or list(read)
-    kept = sorted(asking, key=lambda s: -len(s.text))[:MAX_READ]
+    asking = sorted((s for s in read if s.asks), key=lambda s: -len(s.text))[:MAX_READ]
+    if not asking:
+        texts = (turn.text, *(s.text for s in read[:MAX_READ]))
+        return [max((Part(t, decide(turn, t)) for t in texts), key=lambda p: p.decision.score)]
     parts: list[Part] = []
-    about: Entry | None = None
-    before = ""
+    about = turn.view.entry(turn.state.topic)
+    said: list[str] = []  # statements since the last question
     for sentence in read:
-        if sentence in kept:
-            for part in _halves(turn, _whole(turn, sentence.text, before), about=about):
-                parts.append(part)
-                about = part.decision.entry or about
-        else:
-            about = decide(turn, sentence.text).entry or about
-        before = sentence.text
+        if sentence not in asking:
+            said.append(sentence.text)
+            continue
+        found = _halves(turn, _whole(turn, sentence.text, said), about, said[-MAX_BEFORE:])
+        parts += found
+        about = next((p.decision.entry for p in reversed(found) if p.decision.entry), about)
+        said = []
     answered = [p for p in parts if p.decision.entry]
-    if not any(s.asks for s in read):
-        return [max(parts, key=lambda p: p.decision.score)] if parts else []
     if not answered or len(turn.text) > LONG:
         parts = answered or [max(parts, key=lambda p: p.decision.score)]
     return _distinct(parts)
 
 
-def _whole(turn: Turn, sentence: str, before: str) -> str:
+def _whole(turn: Turn, sentence: str, said: Sequence[str]) -> str:
     """A question that only points back („Wie heißt sie?“) with the sentence before it."""
     alone = turn.saying(sentence)
     empty = not alone.cues.own(alone.said) and not any(is_followup(c.kind) for c in alone.found)
-    return f"{before} {sentence}" if before and empty else sentence
+    return f"{said[-1]} {sentence}" if said and empty else sentence
 
 
-def _halves(turn: Turn, sentence: str, *, about: Entry | None = None) -> list[Part]:
+def _halves(
+    turn: Turn, sentence: str, about: Entry | None = None, said: Sequence[str] = ()
+) -> list[Part]:
     """A sentence with „und“ as its questions, where each of them means something else."""
-    pieces = coordinated(sentence)
-    whole = _part(turn, sentence, about)
+    pieces = coordinated(sentence)[:MAX_READ]
+    whole = _part(turn, sentence, about, said)
     if len(pieces) < 2:
         return [whole]
     parts: list[Part] = []
     for piece in pieces:
-        part = _part(turn, piece, about)
+        part = _part(turn, piece, about, said if not parts else ())
         about = part.decision.entry or about
         parts.append(part)
     understood = [p for p in parts if p.decision.entry]
@@ -130,12 +135,15 @@ def _halves(turn: Turn, sentence: str, *, about: Entry | None = None) -> list[Pa
     return parts if understood else [whole]
 
 
-def _part(turn: Turn, text: str, about: Entry | None) -> Part:
-    """A question by its own words or, without any, as a follow-up to what was asked before."""
+def _part(turn: Turn, text: str, about: Entry | None, said: Sequence[str]) -> Part:
+    """A question by its own words or, without any, as a follow-up to what was said before."""
     alone = turn.saying(text)
     cue = next((c for c in alone.found if is_followup(c.kind) and not c.own), None)
-    if about and cue and (entry := _followed(turn, about, cue)):
-        return Part(text, Decision(entry, score=1.0), follows=True)
+    if cue:
+        stated = (decide(turn, statement).entry for statement in reversed(said))
+        subject = next((entry for entry in stated if entry), about)
+        if subject and (entry := _followed(turn, subject, cue)):
+            return Part(text, Decision(entry, score=1.0), follows=True)
     return Part(text, decide(turn, text))
 
 

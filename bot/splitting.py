@@ -11,7 +11,7 @@ from bot.cues import Cues
 LONG = 240
 """Characters from which a text is a mail: its question must be found first."""
 
-MAX_SENTENCES = 40
+MAX_SENTENCES = 500
 
 _LIST_MARK = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.)]|[a-z]\))\s+(?=\w)")
 _SALUTATION = re.compile(
@@ -50,7 +50,7 @@ class Sentence:
 def sentences(text: str, cues: Cues) -> list[Sentence]:
     """The sentences in their order, without salutation, sign-off and what follows it."""
     found: list[Sentence] = []
-    for piece in language.sentences(text)[: MAX_SENTENCES * 3]:
+    for piece in language.sentences(text)[:MAX_SENTENCES]:
         piece = _LIST_MARK.sub("", piece).strip()
         if found and _SIGN_OFF.match(piece):
             break
@@ -58,7 +58,7 @@ def sentences(text: str, cues: Cues) -> list[Sentence]:
         piece = without or ("" if found else piece)
         if re.search(r"[^\W\d_]", piece):
             found.append(Sentence(piece, _asks(piece, cues)))
-    return found[:MAX_SENTENCES]
+    return found
 
 
 def _asks(sentence: str, cues: Cues) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bot.chat import Message, Outcome, Reply
@@ -29,6 +29,8 @@ class Turn:
     cues: Cues
     said: tuple[str, ...]  # the folded words of the text
     found: tuple[Cue, ...]  # the phrases in it, the most telling first
+    looked_up: dict[str, list[Match]] = field(default_factory=dict)
+    """What was matched in this turn, so that no text is matched twice."""
 
     def say(self, key: str, **values: object) -> str:
         return self.view.say(key, **values)
@@ -44,8 +46,10 @@ class Turn:
 
     def match(self, text: str | None = None) -> list[Match]:
         """What the words mean, best first, as far as these readers may see it."""
-        matches = self.index.match(without_masks(self.text if text is None else text))
-        return [m for m in matches if self.view.entry(m.entry)]
+        asked = without_masks(self.text if text is None else text)
+        if asked not in self.looked_up:
+            self.looked_up[asked] = self.index.match(asked)
+        return [m for m in self.looked_up[asked] if self.view.entry(m.entry)]
 
     def chat(self, key: str, outcome: Outcome = Outcome.SMALLTALK, **values: object) -> Reply:
         """A reply that is one of the bot's own texts."""
