@@ -210,6 +210,16 @@ DELIVERED_AND_FORGOTTEN = DELIVERED.values(reply=None)
 _IN_CONVERSATION: dict[str, BindParameter[str]] = {
     n: bindparam(f"the_{n}") for n in ("adapter", "workspace", "room", "thread")
 }
+_ASKED_LATELY = select(func.count()).where(
+    inbox.c.received.between(now() - MINUTE_S, now()),
+    inbox.c.id != bindparam("the_row"),
+    inbox.c.purpose == Purpose.ANSWER,
+    inbox.c.state != State.REFUSED,
+)
+_ASKED_BY_PERSON = _ASKED_LATELY.where(inbox.c.asker == bindparam("the_asker"))
+_ASKED_IN_THREAD = _ASKED_LATELY.where(
+    *(inbox.c[name] == value for name, value in _IN_CONVERSATION.items())
+)
 _THREAD = select(threads.c.state, threads.c.before, threads.c.last).where(
     *(threads.c[name] == value for name, value in _IN_CONVERSATION.items())
 )
@@ -316,18 +326,10 @@ def supersede(connection: Connection, key: str) -> None:
 def is_too_much(
     connection: Connection, row: int, conversation: Conversation, asker: str, limit: int
 ) -> bool:
-    counted = select(func.count()).where(
-        inbox.c.received.between(now() - MINUTE_S, now()),
-        inbox.c.id != row,
-        inbox.c.purpose == Purpose.ANSWER,
-        inbox.c.state != State.REFUSED,
-    )
-    by_person = counted.where(inbox.c.asker == asker)
-    in_thread = counted.where(is_in(inbox, conversation))
-    return (
-        connection.execute(by_person).scalar_one() >= limit
-        or connection.execute(in_thread).scalar_one() >= PER_THREAD * limit
-    )
+    by_person = connection.execute(_ASKED_BY_PERSON, {"the_row": row, "the_asker": asker})
+    where = {f"the_{name}": value for name, value in _columns(conversation).items()}
+    in_thread = connection.execute(_ASKED_IN_THREAD, {"the_row": row, **where})
+    return by_person.scalar_one() >= limit or in_thread.scalar_one() >= PER_THREAD * limit
 
 
 def was_told(connection: Connection, asker: str) -> bool:
