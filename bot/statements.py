@@ -56,6 +56,7 @@ from bot.tables import (
     State,
     feedback,
     inbox,
+    is_to_do,
     items,
     posted_messages,
     threads,
@@ -147,12 +148,15 @@ def claiming(dialect: str, routes: tuple[tuple[str, str], ...]) -> Any:
     earlier = inbox.alias("earlier")
     blocked = exists().where(
         *(earlier.c[n] == inbox.c[n] for n in ("adapter", "workspace", "room", "thread")),
+        is_to_do(earlier.c.state),
         earlier.c.state == State.OPEN,
         earlier.c.id < inbox.c.id,
     )
+    # Hidden from the planner: rows shall be read in their order until there are enough.
+    adapter = inbox.c.adapter.concat("")
     served = or_(
         *(
-            and_(inbox.c.adapter == name, inbox.c.workspace == workspace if workspace else true())
+            and_(adapter == name, inbox.c.workspace == workspace if workspace else true())
             for name, workspace in routes
         )
     )

@@ -11,18 +11,22 @@ from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Connection, select, text
+from sqlalchemy.event import listen, remove
 
 from bot.chat import StoreUnavailable
 from bot.journal import Journal
+from bot.statements import claiming, purge
 from bot.store import SqliteStore, Store, now, open_store
 from bot.tables import inbox
 from tests.conftest import new_database
 from tests.fakes import eventually, message
 from tests.postgres import Postgres
 
+CLAIM = {"the_lease": "l", "the_owner": "o", "most": 5}
 QUESTION = "Was kostet das Geheimnis?"
 
 
@@ -151,6 +155,27 @@ def test_a_full_or_read_only_store_refuses_and_recovers_by_itself(fault: str) ->
         command = [sys.executable, "-m", "tests.store_fault_process", fault, folder]
         ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.stdout.split() == ["stored", "refused", "stored", "2"], ran.stderr
+
+
+async def test_what_is_done_costs_a_claim_nothing(journal: Journal) -> None:
+    """Claiming and purging read by index; a scan would grow with every answer ever given."""
+    statements: list[tuple[str, tuple[object, ...]]] = []
+
+    def explain(connection: Connection) -> list[str]:
+        listen(connection.engine, "before_cursor_execute", note)
+        connection.execute(claiming("sqlite", (("fake", ""),)), CLAIM)
+        purge(connection, 30, 90)
+        remove(connection.engine, "before_cursor_execute", note)
+        raw = connection.connection.dbapi_connection
+        plans = [raw.execute(f"EXPLAIN QUERY PLAN {s}", p) for s, p in statements]  # type: ignore[union-attr]
+        return [step[3] for plan in plans for step in plan]
+
+    def note(_c: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        statements.append((statement, parameters))
+
+    steps = await journal.store.write(explain)
+    assert "SCAN inbox USING INDEX inbox_next" in steps
+    assert [step for step in steps if step == "SCAN inbox"] == []
 
 
 async def test_a_folder_that_cannot_be_made_is_said_at_once(tmp_path: Path) -> None:
