@@ -33,6 +33,8 @@ MAX_CHARACTERS = 20_000
 """What is longer is cut before anything is looked up."""
 
 
+PIECE = 1_000
+
 ABOUT_THE_BOT = ("help", "privacy", "who_are_you", "how_are_you")
 
 
@@ -133,8 +135,13 @@ def _tidied(text: str) -> str:
     The bot's own name is left out, where somebody typed it without the platform's help.
     """
     text = _MENTION.sub(" ", text[:MAX_CHARACTERS])
-    lines = (" ".join(clean(line).split()) for line in text.splitlines())
+    lines = (" ".join(_cleaned(line).split()) for line in text.splitlines())
     return "\n".join(line for line in lines if line)
+
+
+def _cleaned(line: str) -> str:
+    """`clean` by the piece: it is made for questions and would cut a long line."""
+    return "".join(clean(line[n : n + PIECE]) for n in range(0, len(line), PIECE))
 
 
 def _public(view: View) -> list[str]:

@@ -115,6 +115,11 @@ def test_the_question_of_a_mail_is_found() -> None:
     assert any("Telefonnummer" in n for n in reply.notices)
 
 
+def test_the_question_at_the_end_of_twenty_thousand_characters_is_found() -> None:
+    chatter = "Wir haben im Amt viel umgestellt und grüßen herzlich vom Marktplatz. " * 280
+    assert Talk().say(chatter + "Was passiert auf dem Dach?").entry == "dach"
+
+
 def test_a_statement_before_a_follow_up_is_its_topic() -> None:
     assert Talk().say("Wir sind im Keller, Phase 1. Was kommt danach?").entry == "wand"
 
