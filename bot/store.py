@@ -181,7 +181,7 @@ class SqliteStore(Store):
                 with self._writing.begin():
                     return [p.work(self._writing) for p in batch]
             except (SQLAlchemyError, OSError) as error:
-                # A connection made while the file was read-only would stay so.
+                # After an error of the disk only a new connection is sure to see it mended.
                 self._drop_writing()
                 if not (tries_left and _may_pass(error)):
                     raise StoreUnavailable(_reason(error)) from None

@@ -68,6 +68,7 @@ class FakeAdapter:
         await asyncio.Event().wait()
 
     async def deliver(self, delivery: Delivery) -> Posted:
+        assert self.on, "nothing may be delivered while not connected"
         self.tries.append(delivery)
         self._changed.set()
         if error := self.fail(delivery):

@@ -146,6 +146,28 @@ async def test_two_processes_on_one_file(tmp_path: Path) -> None:
     await asyncio.gather(*(j.store.close() for j in journals))
 
 
+async def test_who_reads_before_he_writes_is_not_turned_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction that begins by reading would fail at once when another one writes."""
+    monkeypatch.setattr("bot.store.TRIES", 1)
+    stores = [open_store(f"sqlite:///{tmp_path / 'lotse.db'}") for _ in range(3)]
+    await stores[0].write(lambda c: c.execute(text("CREATE TABLE t (n INTEGER)")).rowcount)
+
+    def one_more(connection: Connection) -> None:
+        highest = connection.execute(text("SELECT coalesce(max(n), 0) FROM t")).scalar_one()
+        connection.execute(text(f"INSERT INTO t VALUES ({highest + 1})"))
+
+    async def count_on(store: Store) -> None:
+        for _ in range(40):
+            await store.write(one_more)
+
+    await asyncio.gather(*(count_on(store) for store in stores))
+    highest = await stores[0].read(lambda c: c.execute(text("SELECT max(n) FROM t")).scalar_one())
+    assert highest == 120
+    await asyncio.gather(*(store.close() for store in stores))
+
+
 ONLY_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 

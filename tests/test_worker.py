@@ -19,7 +19,7 @@ from bot.chat import (
 )
 from bot.desk import Desk
 from bot.journal import Journal
-from bot.store import open_store
+from bot.store import now, open_store
 from bot.tables import inbox
 from bot.worker import BACK_OFF_S, LONGEST_BACK_OFF_S, Worker, back_off
 from tests.fakes import ROOM, FakeAdapter, edition, eventually, message
@@ -121,6 +121,16 @@ async def test_a_rate_limit_is_honoured_and_is_no_attempt(house: House) -> None:
     await house.posted(1)
     assert asyncio.get_running_loop().time() - began >= 0.4
     assert [t.attempt for t in house.adapter.tries] == [1, 1, 1]
+
+
+async def test_a_rate_limit_never_makes_an_answer_dead(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.worker.MOST_FAILURES", 2)
+    limited = [DeliveryFailed("429", retry_after_s=0.01, unsent=True)] * 5
+    house.adapter.fail = lambda _: limited.pop() if limited else None
+    await house.ask("m1")
+    await house.posted(1)
 
 
 async def test_what_the_platform_never_takes_is_dead_and_the_next_one_passes(house: House) -> None:
@@ -301,12 +311,12 @@ async def test_a_long_delivery_keeps_its_lease(
     house.adapter.deliver = slowly  # type: ignore[method-assign, assignment]
     await house.ask("m1")
     await house.adapter.until(lambda: bool(house.adapter.tries))
-    almost_over = update(inbox).values(leased_until=1)
+    almost_over = update(inbox).values(leased_until=now() + 5)
     await house.journal.store.write(lambda c: c.execute(almost_over).rowcount)
 
     async def renewed() -> bool:
-        leased = select(inbox.c.leased_until)
-        return await house.journal.store.read(lambda c: c.execute(leased).scalar_one()) > 1
+        left = select(inbox.c.leased_until - now())
+        return await house.journal.store.read(lambda c: c.execute(left).scalar_one()) > 10
 
     await eventually(renewed)
     assert await house.journal.claim("other", [("fake", "")], 5) == []
