@@ -168,9 +168,7 @@ class Courier:
         self, delivery: Delivery, place: Place, part: shown.Part, number: int
     ) -> str:
         name = shown.marker(delivery.key, number)
-        await self._await_pace(place.room, name)
         async with self._pace.turn(place.room):
-            # While this one waited for its turn, the room may have begun to want a pace.
             await self._await_pace(place.room, name)
             try:
                 return await self._send(place, part, name)
@@ -186,7 +184,7 @@ class Courier:
     async def _await_pace(self, room: str, name: str) -> None:
         """Keep the room's pace: wait a moment here, a longer time in the journal."""
         wait_s = self._pace.wait_s(room, name)
-        if wait_s > Pace.PATIENCE_S:
+        if wait_s > Pace.GAP_S:
             raise DeliveryFailed("the room's pace", retry_after_s=wait_s, unsent=True)
         if wait_s:
             await asyncio.sleep(wait_s)
@@ -202,6 +200,7 @@ class Courier:
             unfurl_links=False,
             unfurl_media=False,
         )
+        self._pace.sent(place.room)
         return str(posted["ts"])
 
     async def _there(self, delivery: Delivery, place: Place) -> dict[int, str]:

@@ -35,6 +35,30 @@ def test_from_then_on_every_post_has_its_second_and_keeps_its_place() -> None:
     assert pace.wait_s("C2", "x") == 0
 
 
+def test_a_post_that_went_late_pushes_the_next_one_back() -> None:
+    clock = Clock()
+    pace = Pace(clock)
+    pace.limited("C1", "a", 1.0)
+    pace.wait_s("C1", "b")
+    clock.now += 2.0
+    pace.sent("C1")  # "a", a second late
+    clock.now += 0.1
+    assert pace.wait_s("C1", "b") == pytest.approx(0.95)
+
+
+async def test_posts_of_a_room_go_in_order() -> None:
+    pace, done = Pace(), []
+
+    async def post(number: int) -> None:
+        async with pace.turn("C1"):
+            await asyncio.sleep(0.01 if number % 2 else 0)
+            done.append(number)
+
+    async with asyncio.timeout(2):
+        await asyncio.gather(*(post(n) for n in range(9)))
+    assert done == list(range(9))
+
+
 def test_after_a_while_the_room_is_free_again() -> None:
     clock = Clock()
     pace = Pace(clock)

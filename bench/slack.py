@@ -1,0 +1,172 @@
+"""Slack: our bot beside the tutorial's Bolt bot, in the same run, against the stand-in.
+
+Every one of our questions is journalled before its ack; the naive bot remembers nothing.
+`python -m bench.slack` prints a table; the limits of issue 6 stand beside the figures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import statistics
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.slack_process import Process, Processes
+from tests.slack_standin import BOT, Envelope, StandIn
+from tests.slack_town import stand_in
+
+ONE_BY_ONE, ROOMS, PER_ROOM = 100, 30, 10
+QUESTIONS = ("Was ist EfA?", "Was passiert in Phase 2?", "Was ist FIM?", "Wer koordiniert?")
+
+
+@dataclass
+class Figures:
+    """What one bot did; times in milliseconds."""
+
+    answers: list[float] = field(default_factory=list)  # from event to post, one by one
+    acks: list[float] = field(default_factory=list)  # in the burst
+    per_second: float = 0.0
+    in_order: bool = False
+    cpu_ms: float = 0.0  # of one answer in the burst
+    rss_mib: float = 0.0
+
+    @property
+    def p50(self) -> float:
+        return statistics.median(self.answers)
+
+    @property
+    def p95(self) -> float:
+        return _percentile(self.answers, 95)
+
+
+async def measure(kind: str) -> Figures:
+    async with _bot(kind) as (slack, process):
+        figures = Figures()
+        await _ask(slack, "C0AMT", 5)  # warm up
+        for _ in range(ONE_BY_ONE):
+            figures.answers += await _ask(slack, "C0AMT", 1)
+        before, spent = len(slack.envelopes), _cpu_s(process.pid)
+        figures.per_second, figures.in_order = await _burst(slack)
+        await slack.quiet(60)
+        figures.acks = [_ack_ms(e) for e in slack.envelopes[before:]]
+        figures.cpu_ms = (_cpu_s(process.pid) - spent) * 1000 / (ROOMS * PER_ROOM)
+        figures.rss_mib = _rss_mib(process.pid)
+        return figures
+
+
+async def _ask(slack: StandIn, room: str, times: int) -> list[float]:
+    """Questions one after the other; how long each took."""
+    took = []
+    for _ in range(times):
+        ts = await slack.say(room, f"<@{BOT}> {random.choice(QUESTIONS)}")
+        sent = next(e for e in reversed(slack.envelopes) if e.payload["event"]["ts"] == ts)
+        await slack.until(lambda ts=ts: bool(slack.answers(room, ts)), 30)
+        posted = slack.called("chat.postMessage", "")[-1].at
+        took.append((posted - sent.sent[0]) * 1000)
+    return took
+
+
+async def _burst(slack: StandIn) -> tuple[float, bool]:
+    """300 questions in 30 rooms at once: answers per second, and whether in order."""
+    rooms = [slack.add_room(f"C0RAUM{number}") for number in range(ROOMS)]
+    began = asyncio.get_running_loop().time()
+    asked: dict[str, list[str]] = {room: [] for room in rooms}
+    for _ in range(PER_ROOM):
+        for room in rooms:
+            text = f"<@{BOT}> {random.choice(QUESTIONS)}"
+            asked[room].append(await slack.say(room, text))
+    total = ROOMS * PER_ROOM
+    await slack.until(lambda: sum(len(slack.answers(r)) for r in rooms) >= total, 120)
+    took = asyncio.get_running_loop().time() - began
+    ordered = all([m["thread_ts"] for m in slack.answers(r)] == asked[r] for r in rooms)
+    return total / took, ordered
+
+
+async def paced() -> tuple[int, int, int]:
+    """One message per second and room: questions, answers, most refusals in one room."""
+    async with _bot("lotse") as (slack, _):
+        slack.per_room_s = 1.0
+        rooms = [slack.add_room(f"C0RAUM{number}") for number in range(10)]
+        for _ in range(6):
+            for room in rooms:
+                await slack.say(room, f"<@{BOT}> {random.choice(QUESTIONS)}")
+        total = 6 * len(rooms)
+        await slack.until(lambda: sum(len(slack.answers(r)) for r in rooms) >= total, 60)
+        refused = [c.args["channel"] for c in slack.called("chat.postMessage", "ratelimited")]
+        answers = sum(len(slack.answers(r)) for r in rooms)
+        return total, answers, max((refused.count(r) for r in rooms), default=0)
+
+
+@asynccontextmanager
+async def _bot(kind: str) -> AsyncIterator[tuple[StandIn, Process]]:
+    with tempfile.TemporaryDirectory() as folder:
+        async with stand_in().running() as slack:
+            processes = Processes(slack, Path(folder))
+            try:
+                if kind == "lotse":
+                    await processes.start_all()
+                else:
+                    slack.subscribed -= {"message.channels"}  # it has no listener for those
+                    processes.running.append(await asyncio.create_subprocess_exec(
+                        sys.executable, "-m", "bench.slack_yardsticks", kind, slack.url,
+                        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+                    ))  # fmt: skip
+                await slack.connected(within_s=60)
+                yield slack, processes.running[0]
+            finally:
+                await processes.end()
+
+
+def _ack_ms(envelope: Envelope) -> float:
+    return (envelope.acked[0] - envelope.sent[0]) * 1000
+
+
+def _percentile(values: list[float], percent: int) -> float:
+    return statistics.quantiles(values, n=100)[percent - 1]
+
+
+def _rss_mib(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    kib = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
+    return int(kib) / 1024
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def report(found: dict[str, Figures], pace: tuple[int, int, int]) -> str:
+    lines = [
+        f"{'bot':8} {'p50 ms':>8} {'p95 ms':>8} {'ack p95':>8} {'msg/s':>7} {'order':>6} {'MiB':>6}"
+    ]
+    for kind, figures in found.items():
+        lines.append(
+            f"{kind:8} {figures.p50:8.1f} {figures.p95:8.1f} {_percentile(figures.acks, 95):8.1f}"
+            f" {figures.per_second:7.1f} {figures.in_order!s:>6}"
+            f" {figures.cpu_ms:7.1f} {figures.rss_mib:5.0f}"
+        )
+    floor, naive, lotse = (found[k] for k in ("floor", "naive", "lotse"))
+    over = (lotse.p50 - floor.p50) / (naive.p50 - floor.p50)
+    total, answered, refused = pace
+    lines += [
+        f"over the floor: {over:.2f} x naive (limit 1.20)",
+        f"throughput: {lotse.per_second / naive.per_second:.2f} x naive (limit 0.70)",
+        f"one a second and room: {answered} of {total} answered, most refusals in a room {refused}",
+    ]
+    return "\n".join(lines)
+
+
+async def main() -> None:
+    found = {kind: await measure(kind) for kind in ("floor", "naive", "lotse")}
+    print(report(found, await paced()))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
