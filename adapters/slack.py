@@ -148,7 +148,12 @@ class Slack:
         reception.attach(app)
         if self._installation.app_token is not None:
             self._sockets = wire.Sockets(
-                app, space.pool, self._open_url, self._missed.set, count=self._settings.sockets
+                app,
+                space.pool,
+                self._open_url,
+                gap=self._missed.set,
+                settled=reception.is_settled,
+                count=self._settings.sockets,
             )
             try:
                 await self._sockets.run()
@@ -227,7 +232,8 @@ class Slack:
         await desk.receive([], cursor=(_seen(space), f"{now:.6f}"))
 
     async def _known_rooms(self, space: Workspace, reception: Reception) -> list[str]:
-        rooms = dict.fromkeys(await reception.remembered_rooms())
+        await reception.prepare()
+        rooms = dict.fromkeys(sorted(reception.rooms))
         try:
             async for room in space.lookup.rooms():
                 rooms[room] = None

@@ -12,6 +12,7 @@ import hmac
 import json
 import logging
 import re
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,6 +35,9 @@ from bot.chat import Conversation, Desk, Feedback, Message, Person, Rating, Stor
 log = logging.getLogger("lotse.slack")
 
 Ack = Callable[..., Awaitable[Any]]
+
+MOST_TAKEN = 20_000  # messages known to be journalled, so that a repeat costs nothing
+_Place = tuple[str, str]  # room and ts
 
 _BUSY = "Ich kann gerade nichts annehmen. Bitte versuchen Sie es in einer Minute noch einmal."
 _FORGOTTEN = "Diese Antwort ist nicht mehr gespeichert. Bitte fragen Sie noch einmal."
@@ -65,7 +69,21 @@ class Reception:
         self._desk, self._space, self._missed = desk, workspace, missed
         self._me, self._lookup = workspace.me, workspace.lookup
         self._rooms: set[str] = set()  # those that the store remembers
+        self._taken: OrderedDict[_Place, None] = OrderedDict()  # journalled for certain
+        self._taking: dict[_Place, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+
+    async def prepare(self) -> None:
+        """Read what the store remembers.  Raises `StoreUnavailable`."""
+        self._rooms |= set(json.loads(await self._desk.cursor(self._rooms_cursor) or "[]"))
+
+    def is_settled(self, payload: Json) -> bool:
+        """Whether an event needs nothing but its ack: the bot's own, or taken in already."""
+        event = payload.get("event") or {}
+        if event.get("type") not in ("message", "app_mention") or event.get("subtype"):
+            return False
+        own = event.get("user") == self._me.user
+        return own or (str(event.get("channel")), str(event.get("ts"))) in self._taken
 
     def attach(self, app: AsyncApp) -> None:
         """A listener for everything, so that whatever comes is acknowledged."""
@@ -121,10 +139,34 @@ class Reception:
             await self._take(heard)
 
     async def _take(self, heard: intake.Said, *, known: bool = True) -> None:
+        """Journal a message.  A mention arrives as two events: the second joins the first."""
+        place = (heard.room, f"{heard.ts}/{heard.edit}" if heard.edit else heard.ts)
+        if place in self._taken:
+            return
+        task = self._taking.get(place)
+        if task is None:
+            task = self._taking[place] = asyncio.ensure_future(self._journal(heard, known))
+            task.add_done_callback(lambda done: self._settle(place, done))
+        await asyncio.shield(task)
+
+    def _settle(self, place: _Place, done: asyncio.Task[None]) -> None:
+        del self._taking[place]
+        if not done.cancelled() and done.exception() is None:
+            self._taken[place] = None
+            if len(self._taken) > MOST_TAKEN:
+                self._taken.popitem(last=False)
+
+    async def _journal(self, heard: intake.Said, known: bool) -> None:
         names = await self._lookup.names(heard.text)
         guest = await self._lookup.is_guest(heard.user)
         question = intake.message(heard, self._me, names, guest=guest, known=known)
-        await self._desk.receive([question], cursor=await self._new_room(heard.room))
+        cursor = self._new_room(heard.room)
+        try:
+            await self._desk.receive([question], cursor=cursor)
+        except StoreUnavailable:
+            if cursor is not None:
+                self._rooms.discard(heard.room)
+            raise
 
     async def _is_follow_up(self, heard: intake.Said) -> bool:
         where = self._conversation(heard.room, heard.thread, direct=False)
@@ -138,16 +180,17 @@ class Reception:
             return True
         return intake.follows_up(heard, thread, self._me, now=intake.moment(heard.ts))
 
-    async def _new_room(self, room: str) -> tuple[str, str] | None:
+    def _new_room(self, room: str) -> tuple[str, str] | None:
         """The cursor that remembers a room heard for the first time, for the catch-up."""
         if room in self._rooms:
             return None
-        self._rooms |= {room, *await self.remembered_rooms()}
+        self._rooms.add(room)
         return self._rooms_cursor, json.dumps(sorted(self._rooms))
 
-    async def remembered_rooms(self) -> list[str]:
+    @property
+    def rooms(self) -> frozenset[str]:
         """The rooms that messages ever came from."""
-        return [str(r) for r in json.loads(await self._desk.cursor(self._rooms_cursor) or "[]")]
+        return frozenset(self._rooms)
 
     @property
     def _rooms_cursor(self) -> str:

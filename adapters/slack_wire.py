@@ -251,6 +251,7 @@ class Sockets:
     """Keeps Socket Mode connections open, a new one before the old one goes.
 
     `gap` is called when one opens and no other was open: events may have been missed.
+    `settled` tells payloads that need nothing but their ack: no listener is asked.
     """
 
     def __init__(
@@ -258,12 +259,13 @@ class Sockets:
         app: AsyncApp,
         pool: aiohttp.ClientSession,
         open_url: Callable[[], Awaitable[str]],
-        gap: Callable[[], None],
         *,
+        gap: Callable[[], None],
+        settled: Callable[[Json], bool],
         count: int = 1,
     ) -> None:
         self._app, self._pool, self._open_url = app, pool, open_url
-        self._gap, self._count = gap, count
+        self._gap, self._settled, self._count = gap, settled, count
         self._alive: set[aiohttp.ClientWebSocketResponse] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._handling: set[asyncio.Task[None]] = set()
@@ -375,14 +377,15 @@ class Sockets:
         request = SocketModeRequest.from_dict(frame)
         if request is None:
             return
-        response: BoltResponse = await run_async_bolt_app(self._app, request)
-        if response.status != 200:
-            return
         ack: Json = {"envelope_id": request.envelope_id}
-        if response.body:
-            kind = response.headers.get("content-type", [""])[0]
-            plain = not kind.startswith("application/json")
-            ack["payload"] = {"text": response.body} if plain else json.loads(response.body)
+        if not self._settled(request.payload):
+            response: BoltResponse = await run_async_bolt_app(self._app, request)
+            if response.status != 200:
+                return
+            if response.body:
+                kind = response.headers.get("content-type", [""])[0]
+                plain = not kind.startswith("application/json")
+                ack["payload"] = {"text": response.body} if plain else json.loads(response.body)
         with suppress(ConnectionError, aiohttp.ClientError):
             await socket.send_json(ack)
 
