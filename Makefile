@@ -84,7 +84,8 @@ pytest: $(DEV) $(SYNAPSE) $(NODE_MODULES)
 # --- measure and maintain ---------------------------------------------------------
 
 bench: $(DEV)  ## Misst Geschwindigkeit und Trefferquoten
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench.speed
+	$(BIN)/python -m bench.figures
 
 soak: $(DEV)  ## Dauerlauf: Speicher und Antworten über längere Zeit
 	$(BIN)/python -m bench.soak
