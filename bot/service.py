@@ -207,6 +207,7 @@ class Service:
         lost = await self._journal.purge(
             self._settings.retention_days, self._settings.retention_days_handed_over
         )
+        await self._journal.store.tidy()
         if lost:
             log.info("purged", rows=lost)
 

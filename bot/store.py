@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
@@ -75,6 +76,10 @@ class Store(ABC):
         """Write a consistent copy beside running processes.  `target` must not exist."""
 
     @abstractmethod
+    async def tidy(self) -> None:
+        """Let what was deleted vanish from the files, too, as far as that is ours to do."""
+
+    @abstractmethod
     async def close(self) -> None: ...
 
 
@@ -129,6 +134,10 @@ class SqliteStore(Store):
 
         await self.read(vacuum)
 
+    async def tidy(self) -> None:
+        # The log keeps old pages, with deleted text and raw ids, until it is cut off.
+        await asyncio.get_running_loop().run_in_executor(self._writer, self._cut_log)
+
     async def close(self) -> None:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._writer, self._drop_writing)
@@ -175,17 +184,29 @@ class SqliteStore(Store):
             try:
                 if self._writing is None:
                     self._writing = self._engine.connect().execution_options(lotse_write=True)
-                self._writing.connection.dbapi_connection.execute(  # type: ignore[union-attr]
-                    f"PRAGMA synchronous={synchronous}"
-                )
+                self._raw(self._writing, f"PRAGMA synchronous={synchronous}")
                 with self._writing.begin():
                     return [p.work(self._writing) for p in batch]
-            except (SQLAlchemyError, OSError) as error:
+            except (SQLAlchemyError, sqlite3.Error, OSError) as error:
                 # After an error of the disk only a new connection is sure to see it mended.
                 self._drop_writing()
                 if not (tries_left and _may_pass(error)):
                     raise StoreUnavailable(_reason(error)) from None
         raise AssertionError("the last try returns or raises")
+
+    def _cut_log(self) -> None:
+        if self._writing is None:
+            return
+        try:
+            self._raw(self._writing, "PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise StoreUnavailable(_reason(error)) from None
+
+    @staticmethod
+    def _raw(connection: Connection, statement: str) -> None:
+        """Run a PRAGMA outside any transaction."""
+        raw: Any = connection.connection.dbapi_connection
+        raw.execute(statement).fetchall()
 
     def _drop_writing(self) -> None:
         _close(self._writing)
@@ -217,6 +238,9 @@ class PostgresStore(Store):
     async def backup(self, target: Path) -> None:
         del target
         raise StoreUnavailable("Eine PostgreSQL-Datenbank sichert „pg_dump“.")
+
+    async def tidy(self) -> None:
+        """Nothing: the server's own vacuuming does it."""
 
     async def close(self) -> None:
         await self._engine.dispose()

@@ -22,6 +22,7 @@ from bot.chat import (
     CredentialRefused,
     Delivery,
     DeliveryFailed,
+    Erase,
     HandedOver,
     Posted,
     Purpose,
@@ -119,15 +120,19 @@ class Worker:
         try:
             jobs = await self._journal.claim(self._owner, routes, free)
         except StoreUnavailable as error:
-            self._metrics.store_failures.inc()
-            if self.store_works:
-                log.error("store_unavailable", reason=str(error))
-            self.store_works = False
+            self._store_failed(error)
             return []
         if not self.store_works:
             log.info("store_available")
         self.store_works = True
         return jobs
+
+    def _store_failed(self, error: StoreUnavailable) -> None:
+        """Said once when it begins; `store_available` says when it is over."""
+        self._metrics.store_failures.inc()
+        if self.store_works:
+            log.error("store_unavailable", reason=str(error))
+        self.store_works = False
 
     async def _wait(self, seconds: float) -> None:
         try:
@@ -168,8 +173,7 @@ class Worker:
             self._refused(adapter, error)
         except StoreUnavailable as error:
             # The lease runs out and the row is taken up again: same key, same reply.
-            self._metrics.store_failures.inc()
-            log.error("store_unavailable", reason=str(error))
+            self._store_failed(error)
         except Exception as error:
             # The text of a foreign exception may hold anything, also a question.
             why = type(error).__name__
@@ -220,6 +224,8 @@ class Worker:
         )
         if job.purpose is Purpose.ANSWER:
             self._metrics.questions.labels(reply.outcome).inc()
+        if any(isinstance(event, Erase) for event in reply.events):
+            await self._quietly(self._journal.store.tidy())
         return stored
 
     async def _computed(self, job: Job, edition: Edition) -> tuple[Reply, str | None]:

@@ -206,6 +206,20 @@ async def test_a_folder_that_cannot_be_made_is_said_at_once(tmp_path: Path) -> N
         open_store(f"sqlite:///{tmp_path / 'file' / 'lotse.db'}")
 
 
+async def test_what_is_deleted_is_gone_from_the_files(journal: Journal, tmp_path: Path) -> None:
+    async def found(words: str) -> bool:
+        await journal.store.tidy()
+        return any(words.encode() in file.read_bytes() for file in files)
+
+    files = [Path(entry.path) for entry in os.scandir(tmp_path)]
+    await journal.receive([message("m1", QUESTION)], None, 0)
+    assert await found(QUESTION)
+    assert await found("@anna:ort.de")
+    await journal.retracted(message("m1").conversation, "m1")
+    assert not await found(QUESTION)
+    assert not await found("@anna:ort.de")
+
+
 async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "lotse.db").write_text("kein Speicher " * 100)
     journal = Journal(open_store(f"sqlite:///{tmp_path / 'lotse.db'}"), b"key")
