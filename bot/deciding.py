@@ -58,5 +58,6 @@ def found_by(turn: Turn, words: Sequence[str]) -> bool:
     best = decide(turn).entry
     if best is None:
         return False
-    found = {word for w in turn.index.explain(turn.text, best.id).words for word in w.word.split()}
+    matched = turn.index.explain(turn.text, best.id).words
+    found = {word for w in matched if w.how != "typo" for word in w.word.split()}
     return not found.isdisjoint(words)

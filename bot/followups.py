@@ -65,7 +65,7 @@ def refers_back(turn: Turn, cue: Cue) -> bool:
         return False
     if turn.cues.has("adverb", cue.rest) and "dass" not in cue.rest:
         return True
-    if not turn.cues.has("reference", cue.rest) and cue.kind not in ("next", "previous"):
+    if not turn.cues.has("reference", cue.rest) and cue.kind not in NEED_TOPIC:
         return False
     return not found_by(turn, cue.own)
 

@@ -11,11 +11,12 @@ from bot.cues import Cue
 from bot.deciding import Decision, decide
 from bot.followups import LINKED, is_followup, linked
 from bot.knowledge import Entry, Kind
-from bot.replies import CONTACT, TEAM, TEAM_CALLBACK, options, shortened, together
+from bot.replies import CONTACT, TEAM, TEAM_CALLBACK, next_steps, options, shortened, together
 from bot.splitting import LONG, Sentence, coordinated, sentences
 from bot.turn import Answered, Turn
 
 MAX_PARTS = 3
+UNMISTAKABLE = 0.9  # confidence that a message without content of its own needs
 MAX_READ = 8
 """Questions of a message that are looked up, the longest first."""
 
@@ -41,9 +42,25 @@ def ask(turn: Turn) -> Answered:
         parts = _halves(turn, turn.text)
     if len(parts) > 1:
         return _several(turn, parts)
-    if not parts:
-        return reply_to(turn, decide(turn), turn.text)
-    return reply_to(turn, parts[0].decision, parts[0].text)
+    part = parts[0]
+    topic = turn.view.entry(turn.state.topic)
+    if topic and not turn.cues.own(turn.said) and part.decision.score < UNMISTAKABLE:
+        return _points_nowhere(turn, topic)
+    return reply_to(turn, part.decision, part.text)
+
+
+def _points_nowhere(turn: Turn, topic: Entry) -> Answered:
+    """A message without content of its own that no phrase explains („welches ist besser?“)."""
+    question = question_kept(turn.text)
+    targets = next_steps(turn.view, topic)
+    reply = Reply(
+        Outcome.UNKNOWN,
+        turn.say("points_nowhere", title=topic.title),
+        prompt=turn.say("nearest") if targets else "",
+        options=options(turn.view, targets),
+        events=(Unanswered(question, (topic.id,)),),
+    )
+    return reply, replace(turn.state, question=question, offers=targets)
 
 
 def reply_to(turn: Turn, decision: Decision, text: str) -> Answered:

@@ -214,3 +214,11 @@ def test_the_context_ends_half_an_hour_after_the_last_answer() -> None:
 def test_the_neighbour_of_what_is_named(text: str, entry: str) -> None:
     assert Talk().say(text).entry == entry
     assert Talk().says("Was ist Modell Alpha?", text).entry == entry
+
+
+@pytest.mark.parametrize("text", ["und welches ist besser?", "was soll das denn sein?"])
+def test_a_message_without_content_is_not_guessed(text: str) -> None:
+    talk = Talk()
+    reply = talk.says("Was passiert im Keller?", text)
+    assert (reply.outcome, reply.entry) == (Outcome.UNKNOWN, None)
+    assert talk.say("danach?").entry == "wand"
