@@ -55,7 +55,7 @@ from bot.chat import (
 )
 from bot.config import MatrixSettings
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("lotse.matrix")
 
 T = TypeVar("T")
 P = ParamSpec("P")

@@ -35,7 +35,7 @@ from adapters.matrix_signing import SigningKeys, unseal
 from bot.chat import CredentialRefused
 from bot.config import MatrixSettings
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("lotse.matrix")
 # nio quotes events and server answers in its messages: question texts must reach no log.
 logging.getLogger("nio").setLevel(logging.CRITICAL)
 

@@ -39,7 +39,7 @@ class Process:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("LOTSE_")} | {
             "LOTSE_DATA_DIR": str(self.folder),
             "LOTSE_DATABASE_URL": self.database,
-            "LOTSE_HASH_KEY": "ein Schluessel fuer beide",
+            "LOTSE_HASH_KEY": "ein Schluessel fuer beide Prozesse, lang genug",
             "LOTSE_LIMIT_PER_MINUTE": "0",
             "LOTSE_HTTP_PORT": str(self.port),
             "LOTSE_MATRIX_HOMESERVER": self.homeserver,
