@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bot.confidence import Evidence, confidence
-from bot.knowledge import Entry, Kind, KnowledgeBase
-from bot.language import sentences
+from bot.knowledge import Entry, Kind, KnowledgeBase, Language
+from bot.language import sentences, words
 from bot.vectors import STOPWORD, Encoded, Encoder, Floats, Found, Ints, Vector
 
 # How far a phrasing is trusted when the weights are learned: the smaller, the more.
@@ -35,6 +35,9 @@ POOL, POOL_OF_GAPS = 8, 3  # entries that are looked at closely
 LONG = 16  # words; longer questions are also read sentence by sentence
 SENTENCE = 3  # words; shorter sentences are no question
 STOPWORD_COVERAGE = 0.1
+
+CERTAIN = 0.99  # at least, for a question that stands literally in one entry
+MAX_LITERAL = 400  # characters; no written question is longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +89,18 @@ class Index:
         self._telling = self._how_telling()
         self._rarest = math.log1p(len(entries))
         self._lesson = self._learn(np.array([r for _, _, r in rows], np.float32))
+        self._literal = _literals(entries, base.language)
 
     def match(self, question: str, limit: int = 5) -> list[Match]:
         """The best entries, best first; ties in the order of their ids."""
         pool, evidence = self.evidence(question)
-        scores = confidence(evidence, learned=self._lesson is not None)
-        best = sorted(zip(pool, scores, strict=True), key=lambda pair: (-pair[1], pair[0]))
+        scores = dict(
+            zip(pool, confidence(evidence, learned=self._lesson is not None), strict=True)
+        )
+        literal = self._literal.get(_literal(question, self._language))
+        if literal:
+            scores[literal] = max(CERTAIN, *scores.values())
+        best = sorted(scores.items(), key=lambda pair: (-pair[1], pair[0] != literal, pair[0]))
         return [Match(entry, score) for entry, score in best[:limit]]
 
     def evidence(self, question: str) -> tuple[list[str], list[Evidence]]:
@@ -258,6 +267,19 @@ def _merged(
     ids = (keys % features).astype(np.int32)
     pairs = zip(np.split(ids, cuts), np.split(weights, cuts), strict=True)
     return [Vector(i, w) for i, w in pairs], lengths
+
+
+def _literals(entries: Sequence[Entry], language: Language) -> dict[str, str]:
+    """The entry of every question that an editor wrote for it alone."""
+    owners: dict[str, set[str]] = defaultdict(set)
+    for entry in entries:
+        for text in (entry.title, *entry.questions):
+            owners[_literal(text, language)].add(entry.id)
+    return {text: ids.pop() for text, ids in owners.items() if text and len(ids) == 1}
+
+
+def _literal(text: str, language: Language) -> str:
+    return " ".join(words(text[:MAX_LITERAL], language))
 
 
 def _phrasings(entry: Entry) -> list[tuple[str, float]]:
