@@ -302,25 +302,27 @@ class Journal:
             raise LeaseLost
         return said
 
-    async def delivered(self, job: Job, posted: Posted) -> None:
-        """The answer is out: close the row and forget the raw id.  Raises `LeaseLost`."""
+    async def delivered(self, job: Job, posted: Posted) -> bool:
+        """The answer is out: close the row and forget the raw id.  Raises `LeaseLost`.
 
+        Says whether there is more to do in the conversation, which may go on now.
+        """
         keeps_reply = job.purpose is Purpose.ANSWER and not (job.reply and job.reply.mention)
 
-        def work(connection: Connection) -> bool:
+        def work(connection: Connection) -> bool | None:
             closing = sql.DELIVERED if keeps_reply else sql.DELIVERED_AND_FORGOTTEN
             if connection.execute(closing, sql.fence(job)).rowcount != 1:
-                return False
+                return None
             for part, name in enumerate(posted.ids):
-                row = sql.posted_key(job.message.conversation, name) | {
-                    "inbox": job.id,
-                    "part": part,
-                }
-                connection.execute(sql.posting(connection.dialect.name), row)
-            return True
+                where = sql.posted_key(job.message.conversation, name)
+                values = {**where, "inbox": job.id, "part": part}
+                connection.execute(sql.posting(connection.dialect.name), values)
+            return sql.has_more(connection, job.message.conversation)
 
-        if not await self.store.write(work):
+        more = await self.store.write(work)
+        if more is None:
             raise LeaseLost
+        return more
 
     async def failed(self, job: Job, wait_s: float, *, counts: bool, unsent: bool) -> None:
         """Try again after `wait_s`; `counts` towards giving up, `unsent` is no attempt."""

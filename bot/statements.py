@@ -224,6 +224,11 @@ _ASKED_BY_PERSON = _ASKED_LATELY.where(inbox.c.asker == bindparam("the_asker"))
 _ASKED_IN_THREAD = _ASKED_LATELY.where(
     *(inbox.c[name] == value for name, value in _IN_CONVERSATION.items())
 )
+_MORE_TO_DO = (
+    select(inbox.c.id)
+    .where(TO_DO, *(inbox.c[name] == value for name, value in _IN_CONVERSATION.items()))
+    .limit(1)
+)
 _THREAD = select(threads.c.state, threads.c.before, threads.c.last).where(
     *(threads.c[name] == value for name, value in _IN_CONVERSATION.items())
 )
@@ -373,6 +378,12 @@ def job_of(connection: Connection, row: Found) -> Job | None:
         failures=row.failures,
         replaces=replaced,
     )
+
+
+def has_more(connection: Connection, conversation: Conversation) -> bool:
+    """Whether anything of the conversation is still to be answered or withdrawn."""
+    where = {f"the_{name}": value for name, value in _columns(conversation).items()}
+    return connection.execute(_MORE_TO_DO, where).first() is not None
 
 
 def _thread_state(

@@ -147,8 +147,9 @@ class Worker:
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
+        if len(self._tasks) == PARALLEL:
+            self.wake()  # there was no room for more
         self._tasks.discard(task)
-        self.wake()  # the next row of the same conversation is free now
 
     async def _quietly(self, work: Coroutine[Any, Any, object]) -> None:
         try:
@@ -199,7 +200,8 @@ class Worker:
                 purpose=job.purpose,
             )
         )
-        await self._recorded(replace(job, reply=reply), posted)
+        if await self._recorded(replace(job, reply=reply), posted):
+            self.wake()
         self._metrics.answer_seconds.observe(time.monotonic() - began)
 
     async def _answered(self, job: Job, adapter: Adapter) -> Reply:
@@ -224,6 +226,8 @@ class Worker:
         )
         if job.purpose is Purpose.ANSWER:
             self._metrics.questions.labels(reply.outcome).inc()
+        if to_team:
+            self.wake()
         if any(isinstance(event, Erase) for event in reply.events):
             await self._quietly(self._journal.store.tidy())
         return stored
@@ -236,8 +240,11 @@ class Worker:
                 self._thinking, _think, job, edition
             )
 
-    async def _recorded(self, job: Job, posted: Posted) -> None:
-        """Note that the answer is out; a store that is away for a moment is waited for."""
+    async def _recorded(self, job: Job, posted: Posted) -> bool:
+        """Note that the answer is out; a store that is away for a moment is waited for.
+
+        Says whether there is more to do in the conversation.
+        """
         for pause in (0.2, 1.0, 3.0):
             try:
                 return await self._journal.delivered(job, posted)
@@ -251,6 +258,7 @@ class Worker:
         if error.permanent or (counts and job.failures + 1 >= MOST_FAILURES):
             log.error("delivery_given_up", adapter=adapter.name, reason=str(error))
             await self._journal.given_up(job)
+            self.wake()
             return
         wait = error.retry_after_s or back_off(job.failures)
         log.warning("delivery_put_off", adapter=adapter.name, reason=str(error), wait_s=wait)

@@ -156,6 +156,31 @@ async def test_after_the_last_try_a_row_is_dead(
     assert (await house.journal.stats()).dead == 1
 
 
+async def test_what_comes_after_waits_for_no_poll(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next of a conversation, what follows a dead row, and what goes to the team."""
+    monkeypatch.setattr("bot.worker.POLL_S", 60.0)
+    house.worker.wake()
+    house.adapter.fail = lambda d: (
+        DeliveryFailed("never", permanent=True) if d.message.id == "dead" else None
+    )
+    await house.ask("m1")
+    await house.ask("dead")
+    await house.ask("m2", "Was kostet ein Raumschiff?")
+    await house.posted(2)
+    await house.ask("m3", str(option(house, "anonym")))
+    posts = await house.posted(4)
+    assert [p.purpose for p in posts][2:] == [Purpose.ANSWER, Purpose.HANDOVER]
+    assert "Raumschiff" in posts[3].reply.lead
+
+
+def option(house: House, words: str) -> int:
+    """The number of the offer with these words in the last answer."""
+    last = list(house.adapter.posts.values())[-1]
+    return next(o.number for o in last.reply.options if words in o.title)
+
+
 async def test_a_refused_credential_stops_the_adapter_and_keeps_the_answer(house: House) -> None:
     house.adapter.fail = lambda _: CredentialRefused("LOTSE_FAKE_TOKEN: abgelehnt")
     await house.ask("m1")
