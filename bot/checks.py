@@ -454,16 +454,22 @@ def texts_are_known(subject: Subject) -> Iterator[Finding]:
     shipped, _ = shipped_words()
     for place, content in subject.contents():
         for name, text in content.texts.items():
+            here = place / "texts" / name
             if name not in shipped:
-                yield Finding(
-                    place / "texts" / name,
-                    f"Diesen Text kennt der Bot nicht.{suggest(name, shipped)}",
-                )
+                yield Finding(here, f"Diesen Text kennt der Bot nicht.{suggest(name, shipped)}")
                 continue
             for gap in sorted(_gaps(text) - _gaps(shipped[name])):
-                yield Finding(
-                    place / "texts" / name, f"{{{gap}}} wird in diesem Text nicht ersetzt."
-                )
+                yield Finding(here, f"{{{gap}}} wird in diesem Text nicht ersetzt.")
+
+
+def cues_are_known(subject: Subject) -> Iterator[Finding]:
+    """Phrases for something that the bot cannot do."""
+    _, shipped = shipped_words()
+    for place, content in subject.contents():
+        for name in content.cues:
+            if name not in shipped:
+                text = f"Solche Wendungen kennt der Bot nicht.{suggest(name, shipped)}"
+                yield Finding(place / "cues" / name, text)
 
 
 def letters_are_undamaged(subject: Subject) -> Iterator[Finding]:
@@ -539,6 +545,7 @@ ADVISORY: tuple[Check, ...] = (
     markdown_is_of_the_subset,
     proofs_prove,
     texts_are_known,
+    cues_are_known,
     letters_are_undamaged,
 )
 CHECKS: tuple[tuple[Level, Check], ...] = (

@@ -127,6 +127,7 @@ BROKEN: dict[str, tuple[str, str, str, int]] = {
         10,
     ),
     "texts_are_known": ("series:", "texts: {declin: Nein.}\nseries:", "Meinten Sie „decline“?", 18),
+    "cues_are_known": ("series:", "cues: {hlp: [Hilfe]}\nseries:", "Meinten Sie „help“?", 18),
     "letters_are_undamaged": ("name: Amt", "name: 0ZG-Amt", "„0ZG-Amt“ sieht nach", 23),
 }
 # checks whose breaking takes more than one replacement
@@ -198,6 +199,11 @@ def test_further_phrasings_belong_to_an_entry_and_are_unique(tmp_path: Path) -> 
     assert [p.position.line for p in problems] == [2, 3]
     assert "„c“ gibt es nicht" in problems[0].text
     assert "Diese Frage steht auch im Eintrag „a“" in problems[1].text
+
+
+def test_a_text_with_a_gap_that_nobody_fills_is_told(tmp_path: Path) -> None:
+    write(tmp_path, a=SOUND + 'texts: {decline: "Nein, {wer}."}\n')
+    assert "{wer} wird in diesem Text nicht ersetzt." in check(load(tmp_path), TODAY)[0].text
 
 
 def test_only_errors_keep_a_folder_out_of_force(tmp_path: Path) -> None:
