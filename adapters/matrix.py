@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import random
 import time
 from collections import OrderedDict
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote
 
+import structlog
 from nio import InviteInfo, MatrixRoom, RoomInfo, SyncResponse
 
 from adapters.matrix_device import SYNC_TIMEOUT_MS, Device, Json, Refused, Unreachable
@@ -55,7 +55,7 @@ from bot.chat import (
 )
 from bot.config import MatrixSettings
 
-log = logging.getLogger("lotse.matrix")
+log = structlog.get_logger("lotse.matrix")
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -209,7 +209,7 @@ class Matrix:
                 (await self._device.call("GET", f"/directory/room/{quote(room)}"))["room_id"]
             )
         except Refused:
-            log.error("LOTSE_MATRIX_TEAM_ROOM: the homeserver does not know this room alias")
+            log.error("team_room_unknown", setting="LOTSE_MATRIX_TEAM_ROOM")
             return room
 
     async def _announce(self, desk: Desk, cursor: str) -> None:
@@ -312,7 +312,7 @@ class Matrix:
             events = [self._device.decrypted(room, e) for e in reversed(page)] + events
             if page and page[-1].get("origin_server_ts", 0) < oldest.timestamp() * 1000:
                 return events
-        log.warning("a gap in a room was too long to be read whole")
+        log.warning("gap_too_long", pages=MAX_GAP_PAGES)
         return events
 
     async def _take(self, desk: Desk, room: str, event: Json, batch: Batch) -> None:
@@ -462,7 +462,7 @@ class Matrix:
             thread=thread,
             reply_to=reply_to,
         )
-        log.warning("an event stayed undecryptable")
+        log.warning("event_undecryptable")
         if (room, session) in self._undecryptable or not await self._is_meant(desk, room, said):
             return
         self._undecryptable.add((room, session))
@@ -474,7 +474,7 @@ class Matrix:
         try:
             await self._device.send(room, "m.room.message", notice(text, message), key)
         except (Unreachable, Refused) as error:
-            log.warning("a notice could not be posted: %s", error)
+            log.warning("notice_not_posted", reason=str(error))
 
     # --- rooms ----------------------------------------------------------------------
 
@@ -494,7 +494,7 @@ class Matrix:
             except Refused as error:
                 if error.retry_after_s or time.time() < invitation.until:
                     continue
-                log.warning("an invitation could not be answered: %s", error)
+                log.warning("invitation_unanswered", reason=str(error))
             progress.invitations = [i for i in progress.invitations if i != invitation]
 
     async def _answer_invitation(self, invitation: Invitation) -> None:
@@ -505,7 +505,7 @@ class Matrix:
             return
         allowed = may_invite(self._settings.invite_allow, self._me, inviter, room)
         if not allowed or len(self._device.rooms) >= MAX_ROOMS:
-            log.info("refused an invitation")
+            log.info("invitation_refused")
             await self._device.call("POST", f"/rooms/{quote(room)}/leave", {})
             return
         via = quote(server_of(inviter))
@@ -591,11 +591,11 @@ class Matrix:
                 least, why = error.retry_after_s, error.code
             else:
                 if failed:
-                    log.info("the homeserver answers again")
+                    log.info("homeserver_answers")
                 self._connected = was_connected
                 return result
             if not failed:
-                log.warning("the homeserver does not answer: %s", why)
+                log.warning("homeserver_away", reason=why)
             failed, self._connected = True, False
             await asyncio.sleep(max(least, pause * random.uniform(0.5, 1)))  # noqa: S311
             pause = min(2 * pause, LONGEST_PAUSE_S)

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+import structlog
 from nio import (
     Api,
     AsyncClient,
@@ -35,7 +36,7 @@ from adapters.matrix_signing import SigningKeys, unseal
 from bot.chat import CredentialRefused
 from bot.config import MatrixSettings
 
-log = logging.getLogger("lotse.matrix")
+log = structlog.get_logger("lotse.matrix")
 # nio quotes events and server answers in its messages: question texts must reach no log.
 logging.getLogger("nio").setLevel(logging.CRITICAL)
 
@@ -190,7 +191,7 @@ class Device:
         try:
             self._use(login)
         except Exception as error:  # nio and peewee: whatever a damaged store makes them raise
-            log.warning("the crypto store cannot be read: %s", type(error).__name__)
+            log.warning("crypto_store_unreadable", error=type(error).__name__)
             self._folder.set_aside(login.device)
             await self.client.close()
             self.client = self._new_client()
@@ -217,7 +218,7 @@ class Device:
                 "angeben, dann meldet sich der Bot als neues Gerät an, oder ein frisches "
                 "LOTSE_MATRIX_ACCESS_TOKEN."
             )
-        log.warning("the keys of device %s are lost; logging in as a new device", login.device)
+        log.warning("device_keys_lost", device=login.device)
         await self.call("POST", "/logout", {})
         self.client.access_token = ""
 
@@ -300,7 +301,7 @@ class Device:
         known = [k for k in (self._folder.signing_keys, shared) if k]
         keys = next((k for k in known if k.identity == published), None)
         if keys is None and published and self._settings.password is None:
-            log.error("the account has a cross-signing identity that is not ours: set a password")
+            log.error("foreign_identity", remedy="LOTSE_MATRIX_PASSWORD")
             return None
         keys = keys or next(iter(known), None) or SigningKeys.new()
         if keys != self._folder.signing_keys:
@@ -322,7 +323,7 @@ class Device:
         except Refused as error:
             if error.status != 401 or self._settings.password is None:
                 raise
-            log.warning("replacing a cross-signing identity of the account that is not ours")
+            log.warning("foreign_identity_replaced")
             proof = {
                 "type": "m.login.password",
                 "identifier": {"type": "m.id.user", "user": self.user},
@@ -481,7 +482,7 @@ def _guarded(work: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return work(*arguments)
     except Exception as error:  # whatever: the next event must still be read
-        log.warning("an event could not be handled: %s", type(error).__name__)
+        log.warning("event_not_handled", error=type(error).__name__)
         return None
 
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
 import aiohttp
 from slack_bolt.authorization import AuthorizeResult
@@ -39,6 +41,7 @@ from bot.config import SlackSettings, SlackWorkspace
 log = logging.getLogger("lotse.slack")
 
 BEAT_S = 60.0
+MOST_WAITS = 30  # for Slack's limit of requests, in one room
 MARGIN_S = 600.0  # events may still be on their way for as long as Slack repeats them
 
 
@@ -146,6 +149,7 @@ class Slack:
         )
         app = wire.bolt(wire.client(space.pool, self._settings.api_url), identity)
         reception.attach(app)
+        await _until_stored(reception.prepare)
         if self._installation.app_token is not None:
             self._sockets = wire.Sockets(
                 app,
@@ -225,14 +229,15 @@ class Slack:
             since = max(float(seen) - MARGIN_S, float(begun), oldest)
             for room in await self._known_rooms(space, reception):
                 try:
-                    await _catch_up_in(room, space.lookup, reception, since, oldest)
+                    await _patiently(
+                        partial(_catch_up_in, room, space.lookup, reception, since, oldest)
+                    )
                 except Refused as refused:
                     self._refused(refused)
                     log.warning("slack: a room cannot be looked through: %s", refused.error)
         await desk.receive([], cursor=(_seen(space), f"{now:.6f}"))
 
     async def _known_rooms(self, space: Workspace, reception: Reception) -> list[str]:
-        await reception.prepare()
         rooms = dict.fromkeys(sorted(reception.rooms))
         try:
             async for room in space.lookup.rooms():
@@ -258,6 +263,26 @@ async def _catch_up_in(
             kind = "im" if room.startswith("D") else "channel"
             event = {k: v for k, v in message.items() if k != "edited"}
             await reception.on_message({**event, "channel": room, "channel_type": kind}, foreign)
+
+
+async def _patiently(work: Callable[[], Awaitable[None]]) -> None:
+    """Do it again where Slack asks to wait: a long catch-up meets the limit of its requests."""
+    for _ in range(MOST_WAITS):
+        try:
+            return await work()
+        except Limited as limited:
+            await asyncio.sleep(limited.retry_after_s)
+    return await work()
+
+
+async def _until_stored(work: Callable[[], Awaitable[None]]) -> None:
+    failures = 0
+    while True:
+        try:
+            return await work()
+        except StoreUnavailable:
+            await asyncio.sleep(wire.backoff_s(failures))
+            failures += 1
 
 
 def _seen(space: Workspace) -> str:

@@ -19,10 +19,18 @@ from slack_sdk.web.async_client import AsyncWebClient
 from adapters import slack_render as shown
 from adapters import slack_setup as setup
 from adapters import slack_wire as wire
-from adapters.slack_intake import Self
+from adapters.slack_intake import Self, is_own
 from adapters.slack_lookup import Lookup
 from adapters.slack_wire import CREDENTIAL_ERRORS, Json, Limited, Pace, Refused, Unknown, Unsent
-from bot.chat import Conversation, CredentialRefused, Delivery, DeliveryFailed, Posted, Purpose
+from bot.chat import (
+    Conversation,
+    CredentialRefused,
+    Delivery,
+    DeliveryFailed,
+    Outcome,
+    Posted,
+    Purpose,
+)
 
 log = logging.getLogger("lotse.slack")
 
@@ -215,7 +223,7 @@ class Courier:
         try:
             async for message in read:
                 mark = shown.marked(message)
-                if mark and mark[0] == delivery.key and message.get("user") == self._me.user:
+                if mark and mark[0] == delivery.key and is_own(message, self._me):
                     found[mark[1]] = str(message["ts"])
         except Refused as refused:
             if refused.error in CREDENTIAL_ERRORS | {"missing_scope"}:
@@ -301,8 +309,9 @@ def _place(delivery: Delivery) -> Place:
 
 def _extras(delivery: Delivery) -> shown.Extras:
     private = bool(delivery.message.context.get(PRIVATE))
+    says_something = delivery.reply.outcome is Outcome.ANSWER or bool(delivery.reply.entry)
     return shown.Extras(
-        shareable=private and delivery.purpose is Purpose.ANSWER and bool(delivery.reply.entry),
+        shareable=private and delivery.purpose is Purpose.ANSWER and says_something,
         handover=delivery.purpose is Purpose.HANDOVER,
     )
 

@@ -119,6 +119,11 @@ def is_person(message: Json, me: Self) -> bool:
     return bool(user) and not automatic and user not in (me.user, SLACKBOT)
 
 
+def is_own(message: Json, me: Self) -> bool:
+    """Whether the bot itself posted a message."""
+    return message.get("user") == me.user or bool(me.bot and message.get("bot_id") == me.bot)
+
+
 def mentioned(text: str) -> tuple[str, ...]:
     """Ids of the people mentioned in a text as sent, each once."""
     return tuple(dict.fromkeys(_USER.findall(text)))
@@ -200,11 +205,11 @@ def follows_up(
     and nobody else has joined in since: then people talk to each other.
     """
     before = [m for m in thread if _at(m) < float(heard.ts)]
-    answers = [m for m in before if m.get("user") == me.user]
+    answers = [m for m in before if is_own(m, me)]
     if not answers or (now - moment(str(answers[-1]["ts"]))).days >= days:
         return False
     since = [m for m in before if _at(m) > _at(answers[-1])]
-    others = {m.get("user") for m in since} - {heard.user, me.user}
+    others = {m.get("user") for m in since if not is_own(m, me)} - {heard.user}
     return heard.user in _askers(before, me) and not others
 
 

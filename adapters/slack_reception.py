@@ -82,8 +82,10 @@ class Reception:
         event = payload.get("event") or {}
         if event.get("type") not in ("message", "app_mention") or event.get("subtype"):
             return False
-        own = event.get("user") == self._me.user
-        return own or (str(event.get("channel")), str(event.get("ts"))) in self._taken
+        return (
+            intake.is_own(event, self._me)
+            or (str(event.get("channel")), str(event.get("ts"))) in self._taken
+        )
 
     def attach(self, app: AsyncApp) -> None:
         """A listener for everything, so that whatever comes is acknowledged."""

@@ -176,7 +176,7 @@ def bolt(web_client: AsyncWebClient, identity: AuthorizeResult) -> AsyncApp:
 class Pace:
     """One post at a time per room, in order, and one per second once Slack has insisted on it."""
 
-    GAP_S, REMEMBERED_S, PATIENCE_S = 1.05, 120.0, 2.0
+    GAP_S, REMEMBERED_S, PATIENCE_S, MOST_SLOTS = 1.05, 120.0, 2.0, 10_000
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -194,6 +194,8 @@ class Pace:
             self._forget(room)
             return 0.0
         if (room, key) not in self._slots:
+            if len(self._slots) > self.MOST_SLOTS:
+                self._slots = {k: slot for k, slot in self._slots.items() if slot > now}
             slot = max(now, self._free_at[room])
             self._slots[room, key] = slot
             self._free_at[room] = slot + self.GAP_S

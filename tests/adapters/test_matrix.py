@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from nio import MatrixRoom, SyncResponse
+from structlog.testing import capture_logs
 
 import adapters.matrix
 from adapters.matrix import Matrix
@@ -326,17 +327,14 @@ async def test_parked_events_survive_a_crash(matrix: Matrix, tmp_path: Path) -> 
     assert heard(desk) == ["$1"]
 
 
-async def test_outage_is_ridden_out_and_said_once(
-    matrix: Matrix, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
+async def test_outage_is_ridden_out_and_said_once(matrix: Matrix) -> None:
     desk = Recorder()
     later = Refused(429, {"errcode": "M_LIMIT_EXCEEDED", "retry_after_ms": 1})
     away = [Unreachable("HTTP 502"), Unreachable("HTTP 502"), later]
-    await run(matrix, Script([*away, sync("s1", text(1))]), desk)
+    with capture_logs() as logs:
+        await run(matrix, Script([*away, sync("s1", text(1))]), desk)
     assert heard(desk) == ["$1"]
-    lines = [r.getMessage() for r in caplog.records if "answer" in r.getMessage()]
-    assert lines == ["the homeserver does not answer: HTTP 502", "the homeserver answers again"]
+    assert [line["event"] for line in logs] == ["homeserver_away", "homeserver_answers"]
 
 
 async def test_void_token_ends_it_with_a_german_message(matrix: Matrix) -> None:
