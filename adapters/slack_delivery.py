@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import aiohttp
@@ -164,7 +164,7 @@ class Courier:
 
     async def _post(self, delivery: Delivery, place: Place, hint: str = "") -> list[str]:
         """Post the parts that are not there yet.  Gives the ids of all."""
-        first, *rest = shown.render(delivery.reply, delivery.key, _extras(delivery))
+        first, *rest = rendered(delivery)
         parts = [_hinted(first, hint) if hint else first, *rest]
         there = await self._there(delivery, place)
         for number, part in enumerate(parts):
@@ -234,7 +234,7 @@ class Courier:
         """The question was edited: the answer's messages get the new text."""
         place = _place(delivery)
         old = [_located(i, place.room) for i in (delivery.replaces, *delivery.also_replaces)]
-        parts = shown.render(delivery.reply, delivery.key, _extras(delivery))
+        parts = rendered(delivery)
         there = await self._there(delivery, place)
         for number, part in enumerate(parts):
             if number < len(old) and number not in there:
@@ -264,7 +264,7 @@ class Courier:
     async def _whisper(self, delivery: Delivery) -> Posted:
         if delivery.attempt > 1:
             raise DeliveryFailed("an answer to the asker only is not repeated", permanent=True)
-        parts = shown.render(delivery.reply, delivery.key, _extras(delivery))
+        parts = rendered(delivery)
         for number, part in enumerate(parts[:USES_OF_ONE_URL]):
             try:
                 await self._whisper_part(delivery, part)
@@ -305,6 +305,14 @@ class Courier:
 def _place(delivery: Delivery) -> Place:
     where = delivery.message.conversation
     return Place(where.room, delivery.message.context.get(THREAD, "") or where.thread)
+
+
+def rendered(delivery: Delivery) -> tuple[shown.Part, ...]:
+    """The messages of a delivery.  Only who was really mentioned in the question is pinged."""
+    reply, people = delivery.reply, {person.id for person in delivery.message.people}
+    if reply.mention and reply.mention.id not in people:
+        reply = replace(reply, mention=None)
+    return shown.render(reply, delivery.key, _extras(delivery))
 
 
 def _extras(delivery: Delivery) -> shown.Extras:

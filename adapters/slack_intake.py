@@ -175,7 +175,7 @@ def conversation(me: Self, room: str, thread: str, *, direct: bool) -> Conversat
 def message(
     heard: Said, me: Self, names: Mapping[str, str], *, guest: bool, known: bool = True
 ) -> Message:
-    """The question in the bot's words; `names` are those of the people it mentions.
+    """The question in the bot's words; `names` are those of its writer and whom it mentions.
 
     `known`: an edit of a message that the bot has heard before, else it is a new question.
     """
@@ -186,6 +186,7 @@ def message(
         conversation=conversation(me, heard.room, root, direct=heard.direct),
         id=f"{heard.ts}/{heard.edit}" if edited else heard.ts,
         asker=heard.user,
+        asker_name=names.get(heard.user, ""),
         text=spoken(heard.text, me, names),
         at=moment(heard.edit or heard.ts),
         direct=heard.direct,

@@ -53,10 +53,10 @@ class Lookup:
         outside = await self.is_foreign(room) or await self.is_guest(user)
         return Audience.PUBLIC if outside else Audience.INTERNAL
 
-    async def names(self, text: str) -> dict[str, str]:
-        """The names of the people whom a text as sent mentions."""
+    async def names(self, text: str, writer: str) -> dict[str, str]:
+        """The names of who wrote a text and of the people whom it mentions, as sent."""
         others = [u for u in mentioned(text) if u != self._me.user]
-        found = {u: (await self._people.get(u)).name for u in others[:MOST_NAMES]}
+        found = {u: (await self._people.get(u)).name for u in (writer, *others[:MOST_NAMES])}
         return {user: name for user, name in found.items() if name}
 
     async def rooms(self) -> AsyncIterator[str]:

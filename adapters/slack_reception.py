@@ -159,7 +159,7 @@ class Reception:
                 self._taken.popitem(last=False)
 
     async def _journal(self, heard: intake.Said, known: bool) -> None:
-        names = await self._lookup.names(heard.text)
+        names = await self._lookup.names(heard.text, heard.user)
         guest = await self._lookup.is_guest(heard.user)
         question = intake.message(heard, self._me, names, guest=guest, known=known)
         cursor = self._new_room(heard.room)
@@ -239,12 +239,13 @@ class Reception:
     async def _ask_privately(
         self, room: str, user: str, message_id: str, text: str, body: Json
     ) -> None:
-        names = await self._lookup.names(text)
+        names = await self._lookup.names(text, user)
         others = (u for u in intake.mentioned(text) if u != self._me.user)
         question = Message(
             conversation=self._private(room, user),
             id=message_id,
             asker=user,
+            asker_name=names.get(user, ""),
             text=intake.spoken(text, self._me, names),
             at=datetime.now(UTC),
             audience=await self._lookup.audience(room, user),

@@ -205,7 +205,10 @@ async def test_a_topic_is_shown_to_exactly_one_person(tmp_path: Path) -> None:
         ts = await slack.say("C0AMT", f"{LOTSE} zeige EfA <@U0ERIKA>")
         text = await answered(slack, "C0AMT", ts)
         assert text.count("<@") == 1
-        assert "<@U0ERIKA>" in text
+        assert text.startswith("<@U0ERIKA>, für Sie von Petra")
+        assert slack.pinged == {"@U0ERIKA"}
+        typed = await slack.say("C0AMT", f"{LOTSE} zeige EfA @U0CHEF")
+        assert "<@" not in await answered(slack, "C0AMT", typed)
         assert slack.pinged == {"@U0ERIKA"}
 
 
