@@ -15,6 +15,7 @@ CHOICE = 0.45  # from this confidence of the best few together on, they are offe
 LEAST_CHOICE = 0.1  # an entry below is no choice
 GAP = 0.3  # from this confidence on an honest "the source does not say it" is shown
 NEAR = 0.04  # an entry below is not near enough to be named
+MAX_WEIGHED = 5  # matches that are looked at
 MAX_CHOICES = 3
 MAX_NEAR = 2
 
@@ -32,7 +33,7 @@ class Decision:
 def decide(turn: Turn, text: str | None = None) -> Decision:
     """What `text`, or all that was said, asks for."""
     asked = turn.text if text is None else text
-    return decided(turn, narrowed(turn.view.base, asked, turn.match(asked)))
+    return decided(turn, narrowed(turn.view.base, asked, turn.match(asked))[:MAX_WEIGHED])
 
 
 def decided(turn: Turn, matches: Sequence[Match]) -> Decision:

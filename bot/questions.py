@@ -16,7 +16,7 @@ from bot.splitting import LONG, Sentence, coordinated, sentences
 from bot.turn import Answered, Turn
 
 MAX_PARTS = 3
-UNMISTAKABLE = 0.9  # confidence that a message without content of its own needs
+UNMISTAKABLE = 0.9  # confidence that a message needs which hardly has content of its own
 MAX_READ = 8
 """Questions of a message that are looked up, the longest first."""
 
@@ -44,9 +44,15 @@ def ask(turn: Turn) -> Answered:
         return _several(turn, parts)
     part = parts[0]
     topic = turn.view.entry(turn.state.topic)
-    if topic and not turn.cues.own(turn.said) and part.decision.score < UNMISTAKABLE:
+    if topic and part.decision.score < UNMISTAKABLE and _only_points_back(turn):
         return _points_nowhere(turn, topic)
     return reply_to(turn, part.decision, part.text)
+
+
+def _only_points_back(turn: Turn) -> bool:
+    """Whether hardly a word says anything without what was said before."""
+    own = turn.cues.own(turn.said)
+    return not own or (len(own) == 1 and turn.cues.has("adverb", turn.said))
 
 
 def _points_nowhere(turn: Turn, topic: Entry) -> Answered:

@@ -14,6 +14,9 @@ from bot.matching import Index, Match
 from bot.privacy import without_masks
 from bot.replies import View, offers, shown
 
+MAX_MATCHES = 10
+"""More than are shown: what is named may stand further down."""
+
 Answered = tuple[Reply, State]
 
 
@@ -48,7 +51,7 @@ class Turn:
         """What the words mean, best first, as far as these readers may see it."""
         asked = without_masks(self.text if text is None else text)
         if asked not in self.looked_up:
-            self.looked_up[asked] = self.index.match(asked)
+            self.looked_up[asked] = self.index.match(asked, limit=MAX_MATCHES)
         return [m for m in self.looked_up[asked] if self.view.entry(m.entry)]
 
     def chat(self, key: str, outcome: Outcome = Outcome.SMALLTALK, **values: object) -> Reply:
