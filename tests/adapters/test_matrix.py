@@ -343,6 +343,14 @@ async def test_void_token_ends_it_with_a_german_message(matrix: Matrix) -> None:
         await run(matrix, Script([void]), Recorder())
 
 
+async def test_opens_threads_where_wanted(tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"open_threads": True})
+    desk, script = Recorder(), Script([sync("s1", text(1, "lotse: x"), text(2, "lotse: y"))])
+    script.rooms[ROOM] = a_room(ROOM, ANNA, "@bert:ort.de", name="Amt")
+    await run(Matrix(settings, tmp_path), script, desk)
+    assert [m.conversation.thread for _, m in desk.calls] == ["$1", "$2"]
+
+
 async def test_new_conversation_of_two_is_greeted(matrix: Matrix) -> None:
     desk, script = Recorder(), Script([sync("s1", room="!neu:ort.de"), sync("s2", room=ROOM)])
     await run(matrix, script, desk)

@@ -6,6 +6,7 @@ As a script a longer run for `make soak`: `python -m tests.integration.matrix.cr
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import sys
@@ -87,6 +88,7 @@ class Outcome:
     questions: int
     lost: int
     twice: int
+    leaks: int  # lines of the logs that hold a question or a secret
     seconds: float
 
 
@@ -132,12 +134,19 @@ async def survive(
             if process.alive():
                 await process.kill()
     counts = [len(asker.answers(room, question)) for room, question in asked]
+    log = [line for p in processes for line in (p.folder / "log").read_text().splitlines()]
+    secrets = (*QUESTIONS, PASSWORD, *(t for p in processes for t in _tokens(p)))
     return Outcome(
         questions=len(asked),
         lost=counts.count(0),
         twice=sum(c > 1 for c in counts),
+        leaks=sum(any(secret in line for secret in secrets) for line in log),
         seconds=time.monotonic() - began,
     )
+
+
+def _tokens(process: Process) -> list[str]:
+    return [json.loads(f.read_text())["token"] for f in process.folder.rglob("login.json")]
 
 
 async def _soak() -> int:
@@ -154,7 +163,7 @@ async def _soak() -> int:
             await driver.stop()
             homeserver.stop()
     print(outcome)
-    return outcome.lost + outcome.twice
+    return outcome.lost + outcome.twice + outcome.leaks
 
 
 if __name__ == "__main__":

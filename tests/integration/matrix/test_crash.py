@@ -16,3 +16,4 @@ async def test_three_kills(homeserver: Homeserver, anna: Asker, tmp_path: Path) 
     outcome = await survive(homeserver, anna, tmp_path, kills=3, questions=15, seed=7)
     assert outcome.questions == 15
     assert (outcome.lost, outcome.twice) == (0, 0)
+    assert outcome.leaks == 0

@@ -199,10 +199,41 @@ async def test_folder_is_private(bot: Bot) -> None:
         assert stat.S_IMODE((folder.path / name).stat().st_mode) == 0o600
 
 
-async def test_a_second_process_on_the_folder_waits(bot: Bot) -> None:
-    second = Bot(bot.homeserver, bot.folder)
+async def test_a_second_process_on_the_folder_waits_and_takes_over(
+    homeserver: Homeserver, anna: Asker, tmp_path: Path
+) -> None:
+    first = await own(homeserver, tmp_path, "lotse-zwei")
+    room = await direct(anna, first, encrypted=True)
+    await answered(anna, room)
+    second = Bot(homeserver.url, tmp_path, first.name)
     await second.start(connected=False)
     await asyncio.sleep(1)
     assert not second.adapter.connected()
     assert not second.tasks[0].done()
+    await first.stop()
+    await second.until_connected()
+    await answered(anna, room)
     await second.stop()
+
+
+async def test_a_token_alone_is_enough(homeserver: Homeserver, anna: Asker, tmp_path: Path) -> None:
+    homeserver.register("lotse-nur-token")
+    token = homeserver.login("lotse-nur-token")
+    bot = await own(homeserver, tmp_path, "lotse-nur-token", password=None, access_token=token)
+    room = await direct(anna, bot, encrypted=True)
+    await answered(anna, room)
+    await bot.stop()
+    await bot.start()
+    await answered(anna, room)
+    await bot.stop()
+
+
+async def test_a_foreign_identity_is_replaced(
+    homeserver: Homeserver, driver: Driver, anna: Asker, tmp_path: Path
+) -> None:
+    """Somebody used the account in Element before the bot did."""
+    homeserver.register("lotse-fremd")
+    await driver.login("lotse-fremd", homeserver.url)
+    bot = await own(homeserver, tmp_path, "lotse-fremd")
+    await answered(anna, await direct(anna, bot, encrypted=True))
+    await bot.stop()
