@@ -12,13 +12,16 @@ from bot.deciding import Decision, decide
 from bot.followups import LINKED, is_followup, linked
 from bot.knowledge import Entry, Kind
 from bot.replies import CONTACT, TEAM, TEAM_CALLBACK, next_steps, options, shortened, together
-from bot.splitting import LONG, Sentence, coordinated, sentences
+from bot.splitting import LONG, Sentence, coordinated, sentences, without_preface
 from bot.turn import Answered, Turn
 
 MAX_PARTS = 3
 UNMISTAKABLE = 0.9  # confidence that a message needs which hardly has content of its own
 MAX_READ = 8
 """Questions of a message that are looked up, the longest first."""
+
+SURE_WITHOUT_PREFACE = 0.8
+"""Confidence that a question needs without its preface („Mein Chef will wissen, …“)."""
 
 MAX_BEFORE = 3
 """Statements before a follow-up that may say what it is about."""
@@ -167,7 +170,12 @@ def _part(turn: Turn, text: str, about: Entry | None, said: Sequence[str]) -> Pa
         subject = next((entry for entry in stated if entry), about)
         if subject and (entry := _followed(turn, subject, cue)):
             return Part(text, Decision(entry, score=1.0), follows=True)
-    return Part(text, decide(turn, text))
+    decision = decide(turn, text)
+    if not decision.entry and (asked := without_preface(text)) != text:
+        inner = decide(turn, asked)
+        if inner.score >= SURE_WITHOUT_PREFACE:
+            return Part(text, inner)
+    return Part(text, decision)
 
 
 def _followed(turn: Turn, about: Entry, cue: Cue) -> Entry | None:

@@ -78,3 +78,9 @@ def coordinated(sentence: str) -> list[str]:
         return [sentence.strip()]
     parts = [p for part in joined for p in (_COMMA.split(part) if _BEGINS.match(part) else [part])]
     return [p.strip() for p in parts if p.strip()]
+
+
+def without_preface(sentence: str) -> str:
+    """„Mein Chef will wissen, wohin …?“ is the question „wohin …?“; any other stays whole."""
+    first, *asked = _COMMA.split(sentence, maxsplit=1)
+    return asked[0] if asked and not _BEGINS.match(first) else sentence

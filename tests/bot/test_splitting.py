@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.cues import cues_of
-from bot.splitting import coordinated, sentences
+from bot.splitting import coordinated, sentences, without_preface
 from tests.smallworld import edition
 
 CUES = cues_of(edition().base)
@@ -59,3 +59,15 @@ def test_what_asks(text: str, asks: bool) -> None:
 )
 def test_coordinated(text: str, parts: list[str]) -> None:
     assert coordinated(text) == parts
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("Der Chef will wissen, wohin A geht?", "wohin A geht?"),
+        ("Was ist zu tun, wie in A?", "Was ist zu tun, wie in A?"),
+        ("A, B und C", "A, B und C"),
+    ],
+)
+def test_without_preface(text: str, asked: str) -> None:
+    assert without_preface(text) == asked
