@@ -26,7 +26,6 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
-    exists,
     func,
     insert,
     or_,
@@ -145,12 +144,12 @@ def posting(dialect: str) -> postgresql.Insert | sqlite.Insert:
 @cache
 def claiming(dialect: str, routes: tuple[tuple[str, str], ...]) -> Any:
     """Lease the rows that may be worked on now, the oldest open one of each conversation."""
-    earlier = inbox.alias("earlier")
-    blocked = exists().where(
-        *(earlier.c[n] == inbox.c[n] for n in ("adapter", "workspace", "room", "thread")),
-        is_to_do(earlier.c.state),
-        earlier.c.state == State.OPEN,
-        earlier.c.id < inbox.c.id,
+    clock = select(now()).scalar_subquery()  # once, not once a row
+    head = inbox.alias("head")
+    heads = (
+        select(func.min(head.c.id))
+        .where(is_to_do(head.c.state), head.c.state == State.OPEN)
+        .group_by(*(head.c[name] for name in _IN_CONVERSATION))
     )
     # Hidden from the planner: rows shall be read in their order until there are enough.
     adapter = inbox.c.adapter.concat("")
@@ -160,12 +159,12 @@ def claiming(dialect: str, routes: tuple[tuple[str, str], ...]) -> Any:
             for name, workspace in routes
         )
     )
-    free = or_(inbox.c.leased_until <= now(), inbox.c.leased_until > now() + LONGEST_WAIT_S)
-    due = or_(inbox.c.due <= now(), inbox.c.due > now() + LONGEST_WAIT_S)
-    is_next = or_(inbox.c.state == State.WITHDRAWING, ~blocked)
+    free = or_(inbox.c.leased_until <= clock, inbox.c.leased_until > clock + LONGEST_WAIT_S)
+    due = or_(inbox.c.due <= clock, inbox.c.due > clock + LONGEST_WAIT_S)
+    is_next = or_(inbox.c.state == State.WITHDRAWING, inbox.c.id.in_(heads))
     chosen = (
         select(inbox.c.id)
-        .where(TO_DO, free, due, served, is_next)
+        .where(TO_DO, is_next, served, free, due)
         .order_by(inbox.c.id)
         .limit(bindparam("most"))
     )
