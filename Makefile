@@ -86,9 +86,11 @@ pytest: $(DEV) $(SYNAPSE) $(NODE_MODULES)
 bench: $(DEV)  ## Misst Geschwindigkeit und Trefferquoten
 	$(BIN)/python -m bench.speed
 	$(BIN)/python -m bench.figures
+	$(BIN)/python -m bench.journal
 
-soak: $(DEV)  ## Dauerlauf: Speicher und Antworten über längere Zeit
-	$(BIN)/python -m bench.soak
+soak: $(DEV) $(SYNAPSE) $(NODE_MODULES)  ## Dauerlauf: viele Abstürze, jede Frage genau einmal
+	SOAK=1 $(BIN)/python -m pytest -q tests/test_crash.py tests/adapters/test_slack_kill.py
+	$(BIN)/python -m tests.integration.matrix.crash
 
 lock: $(DEV)  ## Erneuert die Lock-Dateien
 	$(COMPILE) --group pyproject.toml:build pyproject.toml --output-file requirements.lock
