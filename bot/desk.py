@@ -16,6 +16,7 @@ from bot.chat import (
     Conversation,
     Feedback,
     Message,
+    Person,
     Reply,
     StoreUnavailable,
 )
@@ -67,9 +68,9 @@ class Desk:
         self._wake()
 
     async def team_answered(self, team: Conversation, posted: str, text: str) -> bool:
-        edition = self._edition()
+        edition, said = self._edition(), _storable(text[:MAX_CHARACTERS])
         known = await self._journal.team_answered(
-            team, posted, lambda question: team_answer(edition, question, text[:MAX_CHARACTERS])
+            team, posted, lambda question: team_answer(edition, question, said)
         )
         self._wake()
         return known
@@ -147,4 +148,15 @@ class Desk:
     def _masked(self, message: Message) -> Message:
         contacts = self._edition().base.contacts.values()
         public = [c for contact in contacts for c in (contact.email, contact.phone) if c]
-        return replace(message, text=mask(message.text[:MAX_CHARACTERS], public).text)
+        text = _storable(message.text[:MAX_CHARACTERS])
+        return replace(
+            message,
+            text=mask(text, public).text,
+            people=tuple(Person(_storable(p.id), _storable(p.name)) for p in message.people),
+            context={_storable(k): _storable(v) for k, v in message.context.items()},
+        )
+
+
+def _storable(text: str) -> str:
+    """Without what no database takes: a hostile message must not be sent again for ever."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()

@@ -334,7 +334,7 @@ class Journal:
                     .values(
                         lease=None,
                         leased_until=0,
-                        due=now() + wait_s,
+                        due=now() + min(wait_s, sql.LONGEST_WAIT_S),
                         failures=inbox.c.failures + int(counts),
                         attempts=inbox.c.attempts - int(unsent),
                     )

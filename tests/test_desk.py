@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import update
 
-from bot.chat import Outcome
+from bot.chat import Outcome, Person
 from bot.desk import Desk
 from bot.journal import Journal
 from bot.store import open_store
 from bot.tables import holds
-from tests.fakes import edition, eventually
+from tests.fakes import edition, eventually, message
 
 
 @pytest.fixture
@@ -99,3 +99,30 @@ async def test_a_preview_leaves_no_trace(journal: Journal) -> None:
 
 async def test_the_edition_in_one_line(journal: Journal) -> None:
     assert await desk(journal).edition() == "Wissensstand probe: 2 Einträge"
+
+
+HOSTILE = (
+    "a\0b",
+    "\ud800",
+    "x\u202e\u200b\ufeff",
+    "'; DROP TABLE inbox; --",
+    "ß" * 60_000,
+    "<script>alert(1)</script> <!channel> @room [x](javascript:y)",
+)
+
+
+async def test_no_message_is_refused_for_what_it_says(journal: Journal) -> None:
+    """A message that cannot be stored would come again for ever."""
+    counter = desk(journal)
+    for number, words in enumerate(HOSTILE):
+        people, context = (Person(words, words),), {"event": words}
+        hostile = message(f"m{number}", words, people=people, context=context)
+        await counter.receive([hostile])
+    assert (await journal.stats()).open == len(HOSTILE)
+    claimed = []
+    while jobs := await journal.claim("worker", [("fake", "")], 10):
+        for job in jobs:
+            await journal.given_up(job)
+            claimed.append(job.message.text)
+    assert claimed[2:4] == list(HOSTILE[2:4])
+    assert all(len(words) <= 20_000 for words in claimed)

@@ -22,7 +22,9 @@ from bot.journal import Journal
 from bot.store import now, open_store
 from bot.tables import inbox
 from bot.worker import BACK_OFF_S, LONGEST_BACK_OFF_S, Worker, back_off
+from tests.conftest import new_database
 from tests.fakes import ROOM, FakeAdapter, edition, eventually, message
+from tests.postgres import Postgres
 
 
 class House:
@@ -278,6 +280,29 @@ async def test_a_store_that_is_away_is_said_once_and_recovered_from(
     failing = False
     await house.posted(1)
     assert house.worker.store_works
+
+
+async def test_postgresql_restarted_under_a_running_worker(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.worker.POLL_S", 0.05)
+    monkeypatch.setattr("bot.worker.STORE_RETRY_S", 0.05)
+    journal = Journal(open_store(await new_database(postgres)), b"key")
+    await journal.open()
+    house = House(journal)
+    await house.ask("before")
+    await house.posted(1)
+    postgres.stop()
+    try:
+        with pytest.raises(StoreUnavailable):
+            await house.ask("meanwhile")
+        await eventually(lambda: not house.worker.store_works)
+    finally:
+        postgres.start()
+    await house.ask("meanwhile")
+    await house.posted(2)
+    await house.stop()
+    await journal.store.close()
 
 
 async def test_a_posted_answer_is_recorded_once_the_store_is_back(
