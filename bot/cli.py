@@ -186,7 +186,7 @@ def ask(folder: Path, question: str | None, explain: bool, jsonl: bool) -> None:
         from bot.markup import plain
 
         conversation = Conversation("terminal", "", "ask")
-        message = Message(conversation, "1", "ask", question, _now(), direct=True)
+        message = Message(conversation, "1", "ask", question, _now())
         reply, _ = answer(message, State.from_json(None), edition)
         click.echo(plain(reply))
 

@@ -82,10 +82,11 @@ def _message(line: bytes, id_: str, now: Callable[[], datetime]) -> Message:
         raise BadLine('Die Zeile ist kein gültiges JSON, erwartet wird {"q": "…"}.') from None
     if not isinstance(data, dict) or "q" not in data:
         raise BadLine('Das Feld „q“ mit der Frage fehlt, erwartet wird {"q": "…"}.')
-    conversation = Conversation("terminal", "", "jsonl", _text(data, "thread"))
+    thread = _text(data, "thread")
+    conversation = Conversation("terminal", "", "jsonl", thread)
     question = _text(data, "q")
     at = _time(_text(data, "at"), now)
-    return Message(conversation, id_, "jsonl", question, at, direct=True)
+    return Message(conversation, id_, "jsonl", question, at, direct=bool(thread))
 
 
 def _text(data: dict[str, Any], name: str) -> str:

@@ -16,6 +16,9 @@ Name = tuple[str, int]  # „Phase 2“ is ("phase", 2)
 BESIDE = frozenset(("nach", "vor", "ab", "bis", "after", "before"))
 """Words before a name that mean what is beside it."""
 
+JOINING = frozenset(("und", "oder", "and", "or"))
+RANGE = frozenset(("bis", "to"))
+
 SURE = 0.99
 
 
@@ -40,6 +43,24 @@ def narrowed(base: KnowledgeBase, text: str, matches: Sequence[Match]) -> list[M
     left = max(0.1, 1.0 - sum(m.score for m in matches if m.entry in out))
     kept = [m for m in matches if m.entry not in out]
     return [replace(m, score=min(SURE, m.score / left)) if m.entry in meant else m for m in kept]
+
+
+def named_in(base: KnowledgeBase, text: str) -> list[str]:
+    """Ids of the members that a text names, in its order; none for a range („1 bis 5“)."""
+    said = words(text, base.language)
+    if RANGE & set(said):
+        return []
+    names: list[Name] = []
+    for place, word in enumerate(said):
+        if not word.isdecimal() or place == 0:
+            continue
+        before = said[place - 1]
+        if before.isalpha() and before not in JOINING:
+            names.append((before, int(word)))
+        elif before in JOINING and names and said[place - 2].isdecimal():
+            names.append((names[-1][0], int(word)))
+    owners = {n: [e for e, titled in _named(base).items() if n in titled] for n in names}
+    return list(dict.fromkeys(ids[0] for ids in owners.values() if len(ids) == 1))
 
 
 @lru_cache(maxsize=8)

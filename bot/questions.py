@@ -11,6 +11,7 @@ from bot.cues import Cue
 from bot.deciding import Decision, decide
 from bot.followups import LINKED, is_followup, linked
 from bot.knowledge import Entry, Kind
+from bot.members import named_in
 from bot.replies import CONTACT, TEAM, TEAM_CALLBACK, next_steps, options, shortened, together
 from bot.splitting import LONG, Sentence, coordinated, sentences, without_preface
 from bot.turn import Answered, Turn
@@ -39,6 +40,9 @@ class Part:
 def ask(turn: Turn) -> Answered:
     """The reply to a message that is one or several questions of its own."""
     read = sentences(turn.text, turn.cues)
+    members = _members(turn)
+    if len(members) > 1:
+        return _several(turn, members)
     if len(read) > 1 or len(turn.text) > LONG:
         parts = _parts(turn, read)
     else:
@@ -110,6 +114,14 @@ def _declined(turn: Turn, decision: Decision, question: str) -> Answered:
 
 
 # --- several questions ----------------------------------------------------------
+
+
+def _members(turn: Turn) -> list[Part]:
+    """„Phase 2 und Phase 3“: a part for each member named in one sentence."""
+    if len(turn.text) > LONG or turn.text.count("?") > 1 or len(coordinated(turn.text)) > 1:
+        return []
+    known = (turn.view.entry(i) for i in named_in(turn.view.base, turn.text))
+    return [Part(e.title, Decision(e, score=1.0)) for e in known if e]
 
 
 def _parts(turn: Turn, read: Sequence[Sentence]) -> list[Part]:

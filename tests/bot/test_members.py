@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.matching import Match
-from bot.members import narrowed
+from bot.members import named_in, narrowed
 from tests.smallworld import edition
 
 BASE = edition().base
@@ -32,3 +32,17 @@ def test_without_a_name_nothing_changes(text: str) -> None:
 
 def test_words_for_numbers_name_as_well() -> None:
     assert narrowed(BASE, "phase zwei", MATCHES)[0].entry == "wand"
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("Unterschied zwischen Phase 2 und Phase 1?", ["wand", "keller"]),
+        ("Phase 1 und 3", ["keller", "dach"]),
+        ("Phase 1 bis 3", []),
+        ("Phase 9 und 1 Wand", ["keller"]),
+        ("2 und 3", []),
+    ],
+)
+def test_members_that_are_named(text: str, ids: list[str]) -> None:
+    assert named_in(BASE, text) == ids

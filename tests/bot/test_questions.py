@@ -81,6 +81,11 @@ def test_the_second_question_may_follow_up_on_the_first() -> None:
     assert [o.entry for o in reply.options] == ["keller", "handwerk"]
 
 
+def test_two_members_in_one_question_are_both_shown() -> None:
+    reply = Talk().say("Was ist der Unterschied zwischen Phase 1 und Phase 2?")
+    assert [o.entry for o in reply.options] == ["keller", "wand"]
+
+
 def test_at_most_three_are_answered_and_the_rest_is_named() -> None:
     reply = Talk().say(
         "Was passiert im Keller? Was passiert mit der Wand? Was passiert auf dem Dach? "
