@@ -16,7 +16,7 @@ import Stemmer
 
 from bot.knowledge import Language
 
-MAX_CHARACTERS = 4_000
+MAX_CHARACTERS = 20_000
 """Longer questions are cut here before any work is done on them."""
 
 _WORD = re.compile(r"[^\W_]+")
@@ -113,11 +113,10 @@ def sentences(text: str, language: Language = "de") -> list[str]:
 def _is_whole(sentence: str, language: Language) -> bool:
     if not sentence.endswith("."):
         return bool(sentence)
-    said = words(sentence, language)
-    if len(said) < _SHORTEST_SENTENCE or said[-1] in _ABBREVIATIONS:
+    last = fold(sentence[sentence.rfind(" ") + 1 : -1])
+    if sentence.count(" ") + 1 < _SHORTEST_SENTENCE or last in _ABBREVIATIONS:
         return False
-    known = said[-1].isdigit() or said[-1] in frequencies(language)
-    return known or len(said[-1]) >= _NO_ABBREVIATION
+    return last.isdigit() or last in frequencies(language) or len(last) >= _NO_ABBREVIATION
 
 
 @functools.lru_cache(maxsize=50_000)

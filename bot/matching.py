@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from bot.confidence import Evidence, confidence
 from bot.knowledge import Entry, Kind, KnowledgeBase, Language
-from bot.language import sentences, words
-from bot.vectors import STOPWORD, Encoded, Encoder, Floats, Found, Ints, Vector
+from bot.language import MAX_CHARACTERS, sentences, words
+from bot.vectors import STOPWORD, Encoded, Encoder, Floats, Found, Ints, Rows, Vector
 
 # How far a phrasing is trusted when the weights are learned: the smaller, the more.
 RIDGE = 1.0
@@ -34,6 +34,7 @@ entries than that is searched without learning."""
 POOL, POOL_OF_GAPS = 8, 3  # entries that are looked at closely
 LONG = 16  # words; longer questions are also read sentence by sentence
 SENTENCE = 3  # words; shorter sentences are no question
+MOST_SENTENCES = 12  # of a long text are looked at by themselves
 STOPWORD_COVERAGE = 0.1
 
 CERTAIN = 0.99  # at least, for a question that stands literally in one entry
@@ -84,7 +85,8 @@ class Index:
         rows = [(owner, *p) for owner, entry in enumerate(entries) for p in _phrasings(entry)]
         self._owners = np.array([owner for owner, _, _ in rows], np.int32)
         self._encoder = Encoder([text for _, text, _ in rows], base.language, base.synonyms)
-        self._postings = _Postings(self._encoder.vectors, self._encoder.size)
+        self._starts = np.searchsorted(self._owners, np.arange(len(self._ids)))
+        self._postings = _Postings(self._encoder.rows, self._encoder.size)
         self._terms = self._terms_of_entries()
         self._telling = self._how_telling()
         self._rarest = math.log1p(len(entries))
@@ -134,20 +136,20 @@ class Index:
     # --- reading the question ---------------------------------------------------
 
     def _readings(self, question: str) -> list[_Reading]:
+        question = question[:MAX_CHARACTERS]
         whole = self._encoder.encode(question)
         texts = [whole]
         if len(whole.words) > LONG:
-            parts = [(p, self._encoder.encode(p)) for p in sentences(question, self._language)]
-            long_enough = [(p, e) for p, e in parts if len(e.words) >= SENTENCE]
-            asked = [(p, e) for p, e in long_enough if "?" in p]
-            texts += [encoded for _, encoded in asked or long_enough]
+            parts = sentences(question, self._language)
+            likely = [p for p in parts if "?" in p] or parts
+            read = [self._encoder.encode(p) for p in likely[:MOST_SENTENCES]]
+            texts += [encoded for encoded in read if len(encoded.words) >= SENTENCE]
         return [self._reading(text) for text in texts]
 
     def _reading(self, text: Encoded) -> _Reading:
         similarity = self._postings.similarities(text.vector, len(self._owners))
         size = len(self._ids)
-        nearest = np.zeros(size, np.float32)
-        np.maximum.at(nearest, self._owners, similarity)
+        nearest = np.maximum.reduceat(similarity, self._starts)
         density = np.bincount(self._owners, similarity * similarity, size).astype(np.float32)
         return _Reading(
             found=[(found, self._tellingness(found)) for found in text.found],
@@ -190,11 +192,11 @@ class Index:
     # --- building ---------------------------------------------------------------
 
     def _terms_of_entries(self) -> list[frozenset[int]]:
-        terms: list[set[int]] = [set() for _ in self._ids]
-        count = len(self._encoder.vocabulary.terms)
-        for owner, vector in zip(self._owners, self._encoder.vectors, strict=True):
-            terms[owner].update(vector.ids[vector.ids < count].tolist())
-        return [frozenset(t) for t in terms]
+        rows = self._encoder.rows
+        words = rows.ids < len(self._encoder.vocabulary.terms)
+        ids, owners = rows.ids[words], self._owners[rows.numbers[words]]
+        cuts = np.searchsorted(owners, np.arange(1, len(self._ids)))
+        return [frozenset(terms.tolist()) for terms in np.split(ids, cuts)]
 
     def _how_telling(self) -> dict[int, float]:
         """The rarer among the entries, the more a term says."""
@@ -212,11 +214,12 @@ class Index:
         if not 0 < size <= LEARNED:
             return None
         examples = _examples(self._owners, LEARNED)
-        vectors, lengths = _merged(self._encoder.vectors, examples, self._encoder.size)
-        kernel = _bend(_Postings(vectors, self._encoder.size).gram_matrix(len(vectors)))
-        kernel[np.diag_indices(len(vectors))] += np.maximum.reduceat(ridges, _starts(examples))
-        targets = np.zeros((len(vectors), size), np.float32)
-        targets[np.arange(len(vectors)), self._owners[_starts(examples)]] = 1
+        merged, lengths = _merged(self._encoder.rows, examples, self._encoder.size)
+        count = len(lengths)
+        kernel = _bend(_Postings(merged, self._encoder.size).gram_matrix(count))
+        kernel[np.diag_indices(count)] += np.maximum.reduceat(ridges, _starts(examples))
+        targets = np.zeros((count, size), np.float32)
+        targets[np.arange(count), self._owners[_starts(examples)]] = 1
         return _Lesson(examples, lengths, np.linalg.solve(kernel, targets))
 
 
@@ -251,22 +254,15 @@ def _starts(examples: Ints) -> npt.NDArray[np.int64]:
     return np.flatnonzero(np.diff(examples, prepend=-1))
 
 
-def _merged(
-    vectors: Sequence[Vector], examples: Ints, features: int
-) -> tuple[list[Vector], Floats]:
+def _merged(rows: Rows, examples: Ints, features: int) -> tuple[Rows, Floats]:
     """The unit vector of each example, and how long the sum of its phrasings was."""
-    ids = np.concatenate([v.ids for v in vectors]).astype(np.int64)
-    weights = np.concatenate([v.weights for v in vectors])
-    keys = np.repeat(examples, [len(v.ids) for v in vectors]) * np.int64(features) + ids
+    keys = examples[rows.numbers] * np.int64(features) + rows.ids
     keys, inverse = np.unique(keys, return_inverse=True)
-    weights = np.bincount(inverse, weights).astype(np.float32)
+    weights = np.bincount(inverse, rows.weights).astype(np.float32)
     owners = keys // features
     lengths = np.sqrt(np.bincount(owners, weights * weights)).astype(np.float32)
-    weights /= lengths[owners]
-    cuts = np.searchsorted(owners, np.arange(1, len(lengths)))
-    ids = (keys % features).astype(np.int32)
-    pairs = zip(np.split(ids, cuts), np.split(weights, cuts), strict=True)
-    return [Vector(i, w) for i, w in pairs], lengths
+    starts = np.searchsorted(owners, np.arange(len(lengths) + 1))
+    return Rows(starts, (keys % features).astype(np.int32), weights / lengths[owners]), lengths
 
 
 def _literals(entries: Sequence[Entry], language: Language) -> dict[str, str]:
@@ -302,13 +298,11 @@ class _Postings:
 
     LIGHT = 32  # features in at most so many phrasings are multiplied pair by pair
 
-    def __init__(self, vectors: Sequence[Vector], features: int) -> None:
-        ids = np.concatenate([v.ids for v in vectors])
-        rows = np.repeat(np.arange(len(vectors), dtype=np.int32), [len(v.ids) for v in vectors])
-        order = np.argsort(ids, kind="stable")
-        self._starts = np.searchsorted(ids[order], np.arange(features + 1))
-        self._rows = rows[order]
-        self._weights = np.concatenate([v.weights for v in vectors])[order]
+    def __init__(self, rows: Rows, features: int) -> None:
+        order = np.argsort(rows.ids, kind="stable")
+        self._starts = np.searchsorted(rows.ids[order], np.arange(features + 1))
+        self._rows = rows.numbers[order]
+        self._weights = rows.weights[order]
 
     def similarities(self, vector: Vector, size: int) -> Floats:
         """The similarity of a vector to each of the `size` phrasings."""

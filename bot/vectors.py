@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import functools
 import math
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -32,6 +33,7 @@ SYNONYM = 0.7
 PAIR = 0.5
 GRAM_SIZES = (3, 4, 5)
 LONGEST_SYNONYM = 4  # words
+MOST_WORDS = 60  # of a question; what follows is not read
 
 # A word that the base lacks counts by how rare it is in the language (Zipf scale): everyday
 # words say little about the subject, rare ones say that it is another one.
@@ -45,6 +47,20 @@ class Vector:
 
     ids: Ints
     weights: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The vectors of many texts in one: row i holds `starts[i]` to `starts[i + 1]`."""
+
+    starts: npt.NDArray[np.int64]
+    ids: Ints
+    weights: Floats
+
+    @property
+    def numbers(self) -> Ints:
+        """By value the number of its row."""
+        return np.repeat(np.arange(len(self.starts) - 1, dtype=np.int32), np.diff(self.starts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +98,23 @@ class Encoder:
         self._synonyms = self._resolve(synonyms)
         self._pairs: dict[tuple[str, str], int] = {}
         self._grams: dict[str, int] = {}
-        known = [self._known_words(row) for row in rows]
+        known = _stacked(self._known_words(row) for row in rows)
         self._word_rarity = _rarities(known, len(self.vocabulary.terms) + len(self._pairs))
-        grams = [self._known_grams(row) for row in rows]
+        grams = _stacked(self._known_grams(row) for row in rows)
         self._gram_rarity = _rarities(grams, len(self._grams))
         self._rarest = 1 + math.log1p(len(rows))
         self._grams_of = functools.lru_cache(maxsize=CACHED_WORDS)(self._split_grams)
         self.size = len(self._word_rarity) + len(self._gram_rarity)
-        self.vectors = [self._joined(w, 0.0, g, 0) for w, g in zip(known, grams, strict=True)]
-        """One for each phrasing, in their order, each of length 1."""
+        word_weights = _unit(known, self._word_rarity, WORDS_SHARE)
+        gram_weights = _unit(grams, self._gram_rarity, 1 - WORDS_SHARE)
+        self.rows = _side_by_side(
+            replace(known, weights=word_weights),
+            replace(grams, ids=grams.ids + np.int32(len(self._word_rarity)), weights=gram_weights),
+        )
+        """The phrasings in their order, each a vector of length 1."""
 
     def encode(self, text: str) -> Encoded:
-        row = words(text, self._language)
+        row = words(text, self._language)[:MOST_WORDS]
         singles = self._singles(row, abbreviations(text))
         meant = [self._meant(one) for one in singles]
         found = [*singles, *self._joins(row), *self._phrases(row, meant)]
@@ -242,13 +263,37 @@ def _grams(word: str) -> list[str]:
     ]
 
 
-def _rarities(bags: Sequence[Mapping[int, float]], size: int) -> Floats:
-    """Inverse document frequency of each feature, from 1 up."""
-    occurrences = np.zeros(size, np.float32)
+def _stacked(bags: Iterable[Mapping[int, float]]) -> Rows:
+    ids, weights, counts = array("i"), array("f"), array("q", [0])
     for bag in bags:
-        occurrences[list(bag)] += 1
-    rarities: Floats = 1 + np.log1p(np.float32(len(bags))) - np.log1p(occurrences)
-    return rarities
+        ids.extend(bag.keys())
+        weights.extend(bag.values())
+        counts.append(len(bag))
+    return Rows(np.cumsum(counts), np.array(ids, np.int32), np.array(weights, np.float32))
+
+
+def _rarities(rows: Rows, size: int) -> Floats:
+    """Inverse document frequency of each feature, from 1 up."""
+    occurrences = np.bincount(rows.ids, minlength=size)
+    rarities = 1 + math.log1p(len(rows.starts) - 1) - np.log1p(occurrences)
+    return rarities.astype(np.float32)
+
+
+def _unit(rows: Rows, rarity: Floats, share: float) -> Floats:
+    """The weights with their rarity, each row scaled to its share of a length of 1."""
+    weights = rows.weights * rarity[rows.ids]
+    numbers = rows.numbers
+    squares = np.bincount(numbers, weights * weights, len(rows.starts) - 1)
+    scales = np.sqrt(share / np.maximum(squares, 1e-12)).astype(np.float32)
+    return weights * scales[numbers]
+
+
+def _side_by_side(left: Rows, right: Rows) -> Rows:
+    """Row by row the values of both."""
+    order = np.argsort(np.concatenate([left.numbers, right.numbers]), kind="stable")
+    ids = np.concatenate([left.ids, right.ids])[order]
+    weights = np.concatenate([left.weights, right.weights])[order]
+    return Rows(left.starts + right.starts, ids, weights)
 
 
 def _scaled(
