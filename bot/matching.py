@@ -23,8 +23,8 @@ from bot.language import MAX_CHARACTERS, sentences, words
 from bot.vectors import STOPWORD, Encoded, Encoder, Floats, Found, Ints, Rows, Vector
 
 # How far a phrasing is trusted when the weights are learned: the smaller, the more.
-RIDGE = 1.0
-RIDGE_OF_TEXT = 4.0  # keywords, answers and passages say less than a question does
+RIDGE = 0.5
+RIDGE_OF_TEXT = 3.0  # keywords, answers and passages say less than a question does
 
 LEARNED = 2_000
 """So many examples at the most are learned from (the effort grows with their cube): where there
