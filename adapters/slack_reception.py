@@ -77,15 +77,17 @@ class Reception:
         """Read what the store remembers.  Raises `StoreUnavailable`."""
         self._rooms |= set(json.loads(await self._desk.cursor(self._rooms_cursor) or "[]"))
 
-    def is_settled(self, payload: Json) -> bool:
+    async def is_settled(self, payload: Json) -> bool:
         """Whether an event needs nothing but its ack: the bot's own, or taken in already."""
         event = payload.get("event") or {}
         if event.get("type") not in ("message", "app_mention") or event.get("subtype"):
             return False
-        return (
-            intake.is_own(event, self._me)
-            or (str(event.get("channel")), str(event.get("ts"))) in self._taken
-        )
+        if intake.is_own(event, self._me):
+            return True
+        place = (str(event.get("channel")), str(event.get("ts")))
+        if place in self._taking:
+            await asyncio.wait({self._taking[place]})
+        return place in self._taken
 
     def attach(self, app: AsyncApp) -> None:
         """A listener for everything, so that whatever comes is acknowledged."""

@@ -133,6 +133,11 @@ def escape(text: str) -> str:
     return _visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def _width(text: str) -> int:
+    """The length of the escaped text, without making it."""
+    return len(text) + 4 * text.count("&") + 3 * (text.count("<") + text.count(">"))
+
+
 def _visible(text: str) -> str:
     """The text without control characters and those that turn or hide what is read."""
     return _INVISIBLE.sub("", text)
@@ -213,7 +218,7 @@ def _choices(reply: Reply) -> Iterator[_Piece]:
 def _fit_on_buttons(reply: Reply) -> bool:
     labels = [_label(option) for option in reply.options]
     fit = len(labels) <= MAX_CHOICES and all(len(label) <= MAX_BUTTON for label in labels)
-    return fit and len(escape(reply.prompt)) <= MAX_CHUNK
+    return fit and _width(reply.prompt) <= MAX_CHUNK
 
 
 def _rich(block: Block, indent: int = 0) -> Iterator[tuple[str, Json]]:
@@ -315,7 +320,7 @@ def _cut(elements: list[Json]) -> list[list[Json]]:
         if element["type"] == "text":
             pieces = ({**element, "text": t} for t in _chunks(element["text"], MAX_CHUNK))
         for piece in pieces:
-            length = len(escape(_shown_element(piece)))
+            length = _width(_shown_element(piece))
             if size + length > MAX_CHUNK:
                 groups.append([])
                 size = 0
@@ -326,12 +331,12 @@ def _cut(elements: list[Json]) -> list[list[Json]]:
 
 def _chunks(text: str, most: int) -> tuple[str, ...]:
     """The text in pieces of at most `most` characters once escaped; no character is lost."""
-    if len(escape(text)) <= most:
+    if _width(text) <= most:
         return (text,) if text else ()
     found, rest = [], text
     while rest:
         stop = most
-        while len(escape(rest[:stop])) > most:  # only text full of & < > comes here
+        while _width(rest[:stop]) > most:  # only text full of & < > comes here
             stop = stop * 2 // 3
         if stop < len(rest):
             stop = max(rest.rfind(mark, 0, stop) + 1 for mark in ("\n", " ")) or stop
@@ -347,7 +352,7 @@ def _packed(pieces: Iterable[_Piece]) -> Iterator[_Draft]:
     """The pieces in as few messages as the limits allow, filled from the first on."""
     draft = _Draft()
     for piece in pieces:
-        length = len(escape(piece.text)) + 2
+        length = _width(piece.text) + 2
         blocks = len(draft.pieces) + 1  # at most: neighbours share a block
         if draft.pieces and (draft.size + length > MAX_PART or blocks > MAX_BLOCKS):
             yield draft

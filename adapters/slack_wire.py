@@ -263,7 +263,7 @@ class Sockets:
         open_url: Callable[[], Awaitable[str]],
         *,
         gap: Callable[[], None],
-        settled: Callable[[Json], bool],
+        settled: Callable[[Json], Awaitable[bool]],
         count: int = 1,
     ) -> None:
         self._app, self._pool, self._open_url = app, pool, open_url
@@ -380,7 +380,7 @@ class Sockets:
         if request is None:
             return
         ack: Json = {"envelope_id": request.envelope_id}
-        if not self._settled(request.payload):
+        if not await self._settled(request.payload):
             response: BoltResponse = await run_async_bolt_app(self._app, request)
             if response.status != 200:
                 return
