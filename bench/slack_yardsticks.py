@@ -1,16 +1,22 @@
 """The bots that the Slack benchmark measures beside ours: … slack_yardsticks KIND URL.
 
-`floor` does the least that answers: read the socket, ack, post.  `naive` is the tutorial's Bolt
-bot.  Both say a constant; neither remembers anything.
+`floor` does the least that answers: read the socket, ack, post a constant.  `naive` is the
+tutorial's Bolt bot on our core: same matching, same text, but nothing is remembered.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from datetime import UTC, datetime
 
 import aiohttp
 
+from bot.answering import State, answer
+from bot.chat import Conversation, Message
+from bot.knowledge import shipped
+from bot.library import publish
+from bot.markup import plain
 from tests.slack_naive import naive_bot
 from tests.slack_standin import APP_TOKEN, BOT_TOKEN
 
@@ -39,7 +45,14 @@ async def floor(url: str) -> None:
 
 
 async def naive(url: str) -> None:
-    async with naive_bot(url, BOT_TOKEN, APP_TOKEN, lambda _text: ANSWER):
+    edition = publish(shipped())
+
+    def say(text: str) -> str:
+        where = Conversation("slack", "", "")
+        asked = Message(where, "1", "anna", text.partition("> ")[2], datetime.now(UTC))
+        return plain(answer(asked, State(), edition)[0])
+
+    async with naive_bot(url, BOT_TOKEN, APP_TOKEN, say):
         await asyncio.Event().wait()
 
 
