@@ -17,7 +17,7 @@ from bot.commands import command, is_command, marked
 from bot.conversation import CONTEXT, State
 from bot.cues import Cue, cues_of
 from bot.deciding import ANSWER, CHOICE, decide
-from bot.followups import NEED_TOPIC, beside, follow, is_followup, refers_back
+from bot.followups import NEED_TOPIC, beside, follow, is_followup, of_named, refers_back
 from bot.language import clean
 from bot.library import Edition
 from bot.pointing import pointed, without_command
@@ -81,8 +81,8 @@ def _answered(turn: Turn) -> Answered:
         return chosen
     if noted := marked(turn):
         return noted
-    if neighbour := beside(turn):
-        return neighbour
+    if named := beside(turn) or of_named(turn):
+        return named
     for cue in turn.found:
         if reply := _phrase(turn, cue):
             return reply

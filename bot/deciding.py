@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bot.knowledge import Entry, Kind
 from bot.matching import Match
-from bot.members import narrowed
+from bot.members import SURE, named_in, narrowed
 from bot.turn import Turn
 
 ANSWER = 0.5  # from this confidence on the best entry is the answer
@@ -33,7 +33,16 @@ class Decision:
 def decide(turn: Turn, text: str | None = None) -> Decision:
     """What `text`, or all that was said, asks for."""
     asked = turn.text if text is None else text
+    if named := _only_named(turn, asked):
+        return Decision(named, score=SURE)
     return decided(turn, narrowed(turn.view.base, asked, turn.match(asked))[:MAX_WEIGHED])
+
+
+def _only_named(turn: Turn, text: str) -> Entry | None:
+    """The member that a text names, where nothing else in it has content."""
+    own = turn.cues.own(turn.cues.tokens(text))
+    names = named_in(turn.view.base, text) if own and all(w.isdecimal() for w in own) else ()
+    return turn.view.entry(names[0]) if len(names) == 1 else None
 
 
 def decided(turn: Turn, matches: Sequence[Match]) -> Decision:

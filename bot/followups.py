@@ -11,10 +11,12 @@ from functools import partial
 
 from bot.browsing import listed, overviews, which
 from bot.chat import Outcome, Reply
+from bot.conversation import question_kept
 from bot.cues import Cue
 from bot.deciding import LEAST_CHOICE, decide, found_by
 from bot.knowledge import Entry, Kind, Series
 from bot.markup import escape, german_date, plain_text
+from bot.members import named_in
 from bot.replies import (
     CONTACT,
     MAX_BODY,
@@ -97,6 +99,21 @@ def beside(turn: Turn) -> Answered | None:
         return None
     there = replace(turn, state=replace(turn.state, topic=entry.id, shown=entry.id))
     return _step(there, entry, forward=forward)
+
+
+OF_A_NAMED = ("who", "milestone", "source", "note")
+"""Follow-ups that may name their member themselves: „Wer macht Phase 3?“"""
+
+
+def of_named(turn: Turn) -> Answered | None:
+    """A follow-up to the one member that the message names, where it says nothing else."""
+    names = named_in(turn.view.base, turn.text)
+    member = turn.view.entry(names[0]) if len(names) == 1 else None
+    cue = turn.cue(OF_A_NAMED)
+    if member is None or cue is None or not all(w.isdecimal() for w in cue.own):
+        return None
+    state = replace(turn.state, topic=member.id, shown=member.id, question=question_kept(turn.text))
+    return follow(replace(turn, state=state), cue)
 
 
 # --- along a series -------------------------------------------------------------

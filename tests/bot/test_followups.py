@@ -222,3 +222,17 @@ def test_a_message_without_content_is_not_guessed(text: str) -> None:
     reply = talk.says("Was passiert im Keller?", text)
     assert (reply.outcome, reply.entry) == (Outcome.UNKNOWN, None)
     assert talk.say("danach?").entry == "wand"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Wer macht Phase 1?", "Maurer"),
+        ("Welcher Meilenstein gehört zu Phase 2?", "Wand steht"),
+        ("Was ist bei Phase 3 zu beachten?", "gedeckt"),
+        ("Quelle zu Phase 1", "Keller graben"),
+        ("Was ist in Phase 1 zu tun und wer macht das?", "Maurer"),
+    ],
+)
+def test_a_follow_up_may_name_its_member(text: str, said: str) -> None:
+    assert said in Talk().say(text).body
