@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bot.knowledge import Entry, Kind
 from bot.matching import Match
-from bot.members import SURE, named_in, narrowed
+from bot.members import SURE, named_in, narrowed, titled
 from bot.turn import Turn
 
 ANSWER = 0.5  # from this confidence on the best entry is the answer
@@ -41,7 +41,11 @@ def decide(turn: Turn, text: str | None = None) -> Decision:
 def _only_named(turn: Turn, text: str) -> Entry | None:
     """The member that a text names, where nothing else in it has content."""
     own = turn.cues.own(turn.cues.tokens(text))
-    names = named_in(turn.view.base, text) if own and all(w.isdecimal() for w in own) else ()
+    if not own:
+        return None
+    if not all(w.isdecimal() for w in own):
+        return turn.view.entry(titled(turn.view.base, own))
+    names = named_in(turn.view.base, text)
     return turn.view.entry(names[0]) if len(names) == 1 else None
 
 

@@ -63,6 +63,25 @@ def named_in(base: KnowledgeBase, text: str) -> list[str]:
     return list(dict.fromkeys(ids[0] for ids in owners.values() if len(ids) == 1))
 
 
+def titled(base: KnowledgeBase, said: Sequence[str]) -> str | None:
+    """The member of a series whose title, and no other title at all, has these words."""
+    having = [_title_words(base).get(word, frozenset()) for word in said]
+    ids = frozenset.intersection(*having) if having else frozenset()
+    if len(ids) != 1:
+        return None
+    return next((i for s in base.series for i in s.entries if i in ids), None)
+
+
+@lru_cache(maxsize=8)
+def _title_words(base: KnowledgeBase) -> Mapping[str, frozenset[str]]:
+    """Which entries have a word in their title."""
+    found: dict[str, set[str]] = {}
+    for entry in base.entries.values():
+        for word in words(entry.title, base.language):
+            found.setdefault(word, set()).add(entry.id)
+    return {word: frozenset(ids) for word, ids in found.items()}
+
+
 @lru_cache(maxsize=8)
 def _named(base: KnowledgeBase) -> Mapping[str, frozenset[Name]]:
     """What the titles of the entries name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.matching import Match
-from bot.members import named_in, narrowed
+from bot.members import named_in, narrowed, titled
 from tests.smallworld import edition
 
 BASE = edition().base
@@ -46,3 +46,19 @@ def test_words_for_numbers_name_as_well() -> None:
 )
 def test_members_that_are_named(text: str, ids: list[str]) -> None:
     assert named_in(BASE, text) == ids
+
+
+@pytest.mark.parametrize(
+    ("said", "entry"),
+    [
+        (["wand"], "wand"),
+        (["schritt", "absenden"], "absenden"),
+        (["schritt"], None),  # in several titles
+        (["alpha"], None),
+        (["kontakt"], None),  # no member of a series
+        (["garage"], None),
+        ([], None),
+    ],
+)
+def test_the_word_of_one_title(said: list[str], entry: str | None) -> None:
+    assert titled(BASE, said) == entry
