@@ -531,9 +531,9 @@ class Matrix:
         known = self._device.rooms.get(room)
         if known is None:
             return False
-        joined = len(known.users) - len(known.invited_users)
+        others = known.users.keys() - known.invited_users.keys() - {self._me.user}
         marked = any(room in rooms for rooms in self._direct.values())
-        return joined <= 2 and (marked or not (known.name or known.canonical_alias))
+        return len(others) <= 1 and (marked or not (known.name or known.canonical_alias))
 
     def _conversation(self, room: str, thread: str = "") -> Conversation:
         return Conversation(self.name, self.workspace, room, thread)

@@ -47,17 +47,22 @@ SYNC_TIMEOUT_MS = 30_000
 DEVICE_NAME = "OZG-Lotse"
 V3 = "/_matrix/client/v3"
 
-_FILTER: Json = {
-    "presence": {"types": []},
-    "account_data": {"types": ["m.direct"]},
-    "room": {
-        "ephemeral": {"types": []},
-        "account_data": {"types": []},
-        "timeline": {"limit": 50},
-    },
-}
-_KEYS_ONLY: Json = {**_FILTER, "account_data": {"types": []}, "room": {"rooms": []}}
+_NOTHING: Json = {"types": []}
+_KEYS_ONLY: Json = {"presence": _NOTHING, "account_data": _NOTHING, "room": {"rooms": []}}
 _NO_FALLBACK_KEY = re.compile(rb'"device_unused_fallback_key_types"\s*:\s*\[\s*\]')
+
+
+def _what_counts(user: str) -> Json:
+    """The sync filter; without what we said ourselves, which would end every sync twice."""
+    return {
+        "presence": _NOTHING,
+        "account_data": {"types": ["m.direct"]},
+        "room": {
+            "ephemeral": _NOTHING,
+            "account_data": _NOTHING,
+            "timeline": {"limit": 50, "not_senders": [user]},
+        },
+    }
 
 
 class Unreachable(Exception):
@@ -73,6 +78,14 @@ class Refused(Exception):
         self.retry_after_s = float(body.get("retry_after_ms") or 0) / 1000
         self.body = body
         super().__init__(f"{status} {self.code}")
+
+
+class _Store(SqliteStore):
+    """nio's store, but for a write of nothing on every sync, a third of all its work."""
+
+    def save_encrypted_rooms(self, rooms: set[str]) -> None:
+        if rooms:
+            super().save_encrypted_rooms(rooms)
 
 
 class _Client(AsyncClient):
@@ -248,7 +261,7 @@ class Device:
 
     def _new_client(self) -> _Client:
         config = AsyncClientConfig(
-            store=SqliteStore,
+            store=_Store,
             store_name=STORE_FILE,
             encryption_enabled=True,
             pickle_key=self._folder.pickle_key,
@@ -366,7 +379,7 @@ class Device:
         """
         self.client.next_batch = ""
         anything = random.randrange(1, 1_000_000)  # noqa: S311, not a secret
-        response = now = await self._sync(None, anything, _FILTER)
+        response = now = await self._sync(None, anything, _what_counts(self.user))
         while response.to_device_events:
             # The next request says that these arrived; else they come again and cannot be read.
             response = await self._sync(response.next_batch, 0, _KEYS_ONLY)
@@ -375,7 +388,7 @@ class Device:
 
     async def sync(self, since: str, wait_ms: int = SYNC_TIMEOUT_MS) -> SyncResponse:
         """What happened after `since`; waits for it up to `wait_ms`."""
-        return await self._sync(since, wait_ms, _FILTER)
+        return await self._sync(since, wait_ms, _what_counts(self.user))
 
     async def _sync(self, since: str | None, wait_ms: int, what: Json) -> SyncResponse:
         request = self.client.sync(timeout=wait_ms, sync_filter=what, since=since)

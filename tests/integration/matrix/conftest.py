@@ -42,7 +42,7 @@ async def bert(homeserver: Homeserver, driver: Driver) -> Asker:
     return await driver.login("bert", homeserver.url)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def bot(
     homeserver: Homeserver, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Bot]:
@@ -53,7 +53,7 @@ async def bot(
     await bot.stop()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def rooms(anna: Asker, bot: Bot) -> dict[str, str]:
     """Rooms that tests share where they need none of their own."""
     return {
