@@ -52,7 +52,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """A person deleted a message."""
+    """Somebody deleted a message."""
 
     room: str
     ts: str
@@ -96,12 +96,12 @@ def addressed_before(event: Json, me: Self) -> bool:
 
 
 def removed(event: Json, me: Self) -> Removed | None:
-    """Which message of a person is gone; a root with replies only becomes a tombstone."""
+    """Which message is gone; a root with replies only becomes a tombstone."""
     old = event.get("previous_message") or {}
     tombstone = (event.get("message") or {}).get("subtype") == "tombstone"
     if event.get("subtype") != "message_deleted" and not tombstone:
         return None
-    if not is_person(old, me):
+    if is_own(old, me):
         return None
     ts = str(event.get("deleted_ts") or old.get("ts") or "")
     return Removed(str(event["channel"]), ts, str(old.get("thread_ts") or ""), is_direct(event))

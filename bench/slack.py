@@ -22,6 +22,7 @@ from tests.slack_standin import BOT, Envelope, StandIn
 from tests.slack_town import stand_in
 
 ONE_BY_ONE, ROOMS, PER_ROOM = 100, 30, 10
+STEADY, PER_SECOND = 200, 40  # questions under a steady load
 QUESTIONS = ("Was ist EfA?", "Was passiert in Phase 2?", "Was ist FIM?", "Wer koordiniert?")
 
 
@@ -30,7 +31,7 @@ class Figures:
     """What one bot did; times in milliseconds."""
 
     answers: list[float] = field(default_factory=list)  # from event to post, one by one
-    acks: list[float] = field(default_factory=list)  # in the burst
+    acks: list[float] = field(default_factory=list)  # under a steady load
     per_second: float = 0.0
     in_order: bool = False
     cpu_ms: float = 0.0  # of one answer in the burst
@@ -51,10 +52,10 @@ async def measure(kind: str) -> Figures:
         await _ask(slack, "C0AMT", 5)  # warm up
         for _ in range(ONE_BY_ONE):
             figures.answers += await _ask(slack, "C0AMT", 1)
-        before, spent = len(slack.envelopes), _cpu_s(process.pid)
+        figures.acks = await _steady(slack)
+        spent = _cpu_s(process.pid)
         figures.per_second, figures.in_order = await _burst(slack)
         await slack.quiet(60)
-        figures.acks = [_ack_ms(e) for e in slack.envelopes[before:]]
         figures.cpu_ms = (_cpu_s(process.pid) - spent) * 1000 / (ROOMS * PER_ROOM)
         figures.rss_mib = _rss_mib(process.pid)
         return figures
@@ -70,6 +71,18 @@ async def _ask(slack: StandIn, room: str, times: int) -> list[float]:
         posted = slack.called("chat.postMessage", "")[-1].at
         took.append((posted - sent.sent[0]) * 1000)
     return took
+
+
+async def _steady(slack: StandIn) -> list[float]:
+    """A question every few milliseconds; how long the acks took."""
+    rooms = [slack.add_room(f"C0TAG{number}") for number in range(ROOMS)]
+    before = len(slack.envelopes)
+    for number in range(STEADY):
+        room = rooms[number % ROOMS]
+        await slack.say(room, f"<@{BOT}> {random.choice(QUESTIONS)}")
+        await asyncio.sleep(1 / PER_SECOND)
+    await slack.quiet(60)
+    return [_ack_ms(e) for e in slack.envelopes[before:]]
 
 
 async def _burst(slack: StandIn) -> tuple[float, bool]:
@@ -157,6 +170,7 @@ def report(found: dict[str, Figures], pace: tuple[int, int, int]) -> str:
     total, answered, refused = pace
     lines += [
         f"over the floor: {over:.2f} x naive (limit 1.20)",
+        f"ack p95 at {PER_SECOND} a second: {_percentile(lotse.acks, 95):.0f} ms (limit 50)",
         f"throughput: {lotse.per_second / naive.per_second:.2f} x naive (limit 0.70)",
         f"one a second and room: {answered} of {total} answered, most refusals in a room {refused}",
     ]

@@ -107,7 +107,7 @@ PLATFORMS: dict[str, tuple[Ask, Show]] = {
 }
 
 
-@pytest.mark.parametrize("turns", dialogues())
+@pytest.mark.parametrize("turns", list(dialogues()))
 def test_a_dialogue_reads_the_same_everywhere(turns: list[dict[str, Any]]) -> None:
     assert converse(turns, *PLATFORMS["slack"]) == converse(turns, *PLATFORMS["terminal"])
     assert converse(turns, *PLATFORMS["matrix"]) == converse(turns, *PLATFORMS["terminal"])
