@@ -50,6 +50,7 @@ async def test_fifty_of_fifty(anna: Asker, bot: Bot) -> None:
 
 
 async def test_the_own_device_is_signed(anna: Asker, bot: Bot) -> None:
+    await answered(anna, await direct(anna, bot, encrypted=True))  # Anna's program knows it now
     devices = (await anna.call("devices", user=bot.user))["devices"]
     assert devices == [{"id": bot.adapter._device.client.device_id, "signed": True}]
 
