@@ -37,6 +37,7 @@ from bot.yamltext import Path, Position
 
 MAX_ANSWER = 900  # characters of the plain answer; the rest belongs into the passage
 COMMON_KEYWORD = 8  # entries that may share a keyword; beyond, it separates nothing
+SHORTEST_ALIKE = 16  # characters; in shorter questions a single letter may be the point
 NEAR_DUPLICATE = 95  # percent of `fuzz.ratio` over the sorted words
 PROVEN = 0.25  # share of a proof's words that the entry must say itself
 
@@ -367,7 +368,7 @@ def questions_differ(subject: Subject) -> Iterator[Finding]:
     """Near-duplicates across entries: the same words but for an ending or a letter."""
     buckets: dict[str, list[Asked]] = defaultdict(list)
     for place, name, text in subject.questions:
-        words = sorted(_words(text))
+        words = sorted(_words(text)) if len(text) >= SHORTEST_ALIKE else []
         digits = "".join(c for c in text if c.isdigit())
         for start in {w[:5] for w in words if len(w) > 4}:
             buckets[start].append(Asked(name, place, text, " ".join(words), digits))

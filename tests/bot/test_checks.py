@@ -103,7 +103,7 @@ BROKEN: dict[str, tuple[str, str, str, int]] = {
     ),
     "questions_differ": (
         "Wer erlässt ihn?",
-        "Was ist ein Antrags",
+        "Was ist ein Antrags?",
         "Fast dieselbe Frage steht im Eintrag „a“",
         15,
     ),
