@@ -126,7 +126,7 @@ def _needs_topic(turn: Turn, cue: Cue) -> bool:
     return cue.kind in NEED_TOPIC or not decide(turn).entry
 
 
-_MENTION = re.compile(r"@[\w-]{0,20}lotse\b[,:]?", re.IGNORECASE)
+_MENTION = re.compile(r"@[\w-]{0,20}(?:lotse|bot)\b[,:]?", re.IGNORECASE)
 
 
 def _tidied(text: str) -> str:
