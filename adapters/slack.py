@@ -1,9 +1,10 @@
 """Slack: takes questions in before it acknowledges them, delivers every answer exactly once.
 
 One `Slack` serves one workspace through the app that its town created there, over Socket Mode
-or over HTTP behind a reverse proxy.  Beside it: `slack_wire` (requests, sockets, HTTP, pacing),
-`slack_intake` (payloads read), `slack_reception` (listeners), `slack_lookup` (people, rooms),
-`slack_render` and `slack_views` (what is shown), `slack_delivery` (exactly once), `slack_setup`.
+or over HTTP behind a reverse proxy.  In: `slack_sockets` or `slack_http`, then `slack_reception`
+(listeners) with `slack_intake` (payloads read, pure).  Out: `slack_delivery` (exactly once) with
+`slack_render` and `slack_views` (what is shown, pure) and `slack_pace`.  Both ask `slack_lookup`
+(people, rooms) and use `slack_wire` (requests); `slack_setup` is what the operator reads.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from adapters import slack_intake as intake
 from adapters import slack_setup as setup
 from adapters import slack_wire as wire
 from adapters.slack_delivery import Courier
+from adapters.slack_http import Endpoint
 from adapters.slack_lookup import Lookup
 from adapters.slack_reception import Reception, Workspace
+from adapters.slack_sockets import Sockets
 from adapters.slack_wire import CREDENTIAL_ERRORS, Limited, Refused, Unknown, Unsent
 from bot.chat import (
     Conversation,
@@ -56,8 +59,8 @@ class Slack:
         self._settings, self._installation = settings, installation
         self._space: Workspace | None = None
         self._courier: Courier | None = None
-        self._sockets: wire.Sockets | None = None
-        self._endpoint: wire.Endpoint | None = None
+        self._sockets: Sockets | None = None
+        self._endpoint: Endpoint | None = None
         self._gave_up: asyncio.Future[None] | None = None  # raises once a credential is refused
         self._missed = asyncio.Event()  # events may be lost: look through the rooms
 
@@ -151,7 +154,7 @@ class Slack:
         reception.attach(app)
         await _until_stored(reception.prepare)
         if self._installation.app_token is not None:
-            self._sockets = wire.Sockets(
+            self._sockets = Sockets(
                 app,
                 space.pool,
                 self._open_url,
@@ -166,7 +169,7 @@ class Slack:
         elif self._installation.signing_secret is not None and self._installation.port is not None:
             secret = self._installation.signing_secret.get_secret_value()
             host, port = self._settings.host, self._installation.port
-            self._endpoint = wire.Endpoint(app, secret, host, port)
+            self._endpoint = Endpoint(app, secret, host, port)
             self._missed.set()
             try:
                 await self._endpoint.run()

@@ -21,7 +21,8 @@ from adapters import slack_setup as setup
 from adapters import slack_wire as wire
 from adapters.slack_intake import Self, is_own
 from adapters.slack_lookup import Lookup
-from adapters.slack_wire import CREDENTIAL_ERRORS, Json, Limited, Pace, Refused, Unknown, Unsent
+from adapters.slack_pace import Pace
+from adapters.slack_wire import CREDENTIAL_ERRORS, Json, Limited, Refused, Unknown, Unsent
 from bot.chat import (
     Conversation,
     CredentialRefused,

@@ -159,7 +159,7 @@ def test_the_back_off_grows_to_a_minute() -> None:
 async def test_a_socket_that_answers_no_ping_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.slack_wire.PING_S", 0.2)
+    monkeypatch.setattr("adapters.slack_sockets.PING_S", 0.2)
     monkeypatch.setattr("adapters.slack_wire.backoff_s", lambda failures: 0.05)
     async with stand_in().running() as slack, bot(slack, tmp_path) as lotse:
         slack.frozen = True
@@ -173,7 +173,7 @@ async def test_a_socket_that_answers_no_ping_is_replaced(
 async def test_sockets_are_renewed_before_they_grow_old(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.slack_wire.ROTATE_S", 0.3)
+    monkeypatch.setattr("adapters.slack_sockets.ROTATE_S", 0.3)
     async with stand_in(hurry=10.0).running() as slack, bot(slack, tmp_path) as lotse:
         asked = []
         while len(slack.called("apps.connections.open")) < 4:

@@ -6,7 +6,17 @@ import asyncio
 
 import pytest
 
-from adapters.slack_wire import Limited, Pace, Refused, Unknown, Unsent, call, client, session
+from adapters.slack_pace import Pace
+from adapters.slack_wire import (
+    Limited,
+    Refused,
+    Unknown,
+    Unsent,
+    call,
+    client,
+    proxy_for,
+    session,
+)
 from tests.slack_standin import BOT_TOKEN, Fault
 from tests.slack_town import stand_in
 
@@ -111,6 +121,21 @@ async def test_outcomes_are_told_apart(
             assert isinstance(raised.value, Limited)
             assert raised.value.retry_after_s == 7
         assert len(slack.calls) == 1  # never repeated by itself
+
+
+@pytest.mark.parametrize(("url", "proxy"), [
+    ("https://slack.com/api/", "http://proxy.ort.de:3128"),
+    ("wss://wss-primary.slack.com/link", "http://proxy.ort.de:3128"),
+    ("http://127.0.0.1:9/api/", None), ("https://intern.ort.de/", None),
+])  # fmt: skip
+def test_the_towns_proxy_is_used(
+    url: str, proxy: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", "http://proxy.ort.de:3128")
+    monkeypatch.setenv("no_proxy", "127.0.0.1,intern.ort.de")
+    assert proxy_for(url) == proxy
 
 
 async def test_no_connection_is_no_attempt() -> None:
