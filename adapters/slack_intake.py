@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import unescape
@@ -202,24 +202,21 @@ def follows_up(
 ) -> bool:
     """Whether an unmentioned message in a thread is meant for the bot.
 
-    It is while the bot's last answer is recent, the writer has asked the bot in this thread,
-    and nobody else has joined in since: then people talk to each other.
+    It is while the bot was asked or answered there recently, the writer has asked it in this
+    thread, and nobody else has joined in since: then people talk to each other.
     """
     before = [m for m in thread if _at(m) < float(heard.ts)]
-    answers = [m for m in before if is_own(m, me)]
-    if not answers or (now - moment(str(answers[-1]["ts"]))).days >= days:
+    turns = [m for m in before if is_own(m, me) or _asks(m, me)]
+    if not turns or (now - moment(str(turns[-1]["ts"]))).days >= days:
         return False
-    since = [m for m in before if _at(m) > _at(answers[-1])]
-    others = {m.get("user") for m in since if not is_own(m, me)} - {heard.user}
-    return heard.user in _askers(before, me) and not others
+    since = [m for m in before if _at(m) > _at(turns[-1])]
+    return any(_asks(m, me) and m["user"] == heard.user for m in before) and all(
+        m.get("user") == heard.user for m in since
+    )
 
 
-def _askers(messages: Iterable[Json], me: Self) -> set[str]:
-    return {
-        str(m["user"])
-        for m in messages
-        if is_person(m, me) and me.user in mentioned(str(m.get("text") or ""))
-    }
+def _asks(message: Json, me: Self) -> bool:
+    return is_person(message, me) and me.user in mentioned(str(message.get("text") or ""))
 
 
 def _at(message: Json) -> float:

@@ -174,7 +174,8 @@ class Reception:
 
     async def _is_follow_up(self, heard: intake.Said) -> bool:
         where = self._conversation(heard.room, heard.thread, direct=False)
-        if not await self._desk.has_answered(where):
+        asked = (heard.room, heard.thread) in self._taken  # its answer may still be on the way
+        if not asked and not await self._desk.has_answered(where):
             return False
         try:
             async with asyncio.timeout(LOOK_S):

@@ -59,6 +59,15 @@ async def test_a_follow_up_in_its_thread_needs_no_mention(tmp_path: Path) -> Non
         assert "Phase 3" in await answered(slack, "C0AMT", ts, 2)
 
 
+async def test_a_follow_up_may_come_before_the_answer(tmp_path: Path) -> None:
+    async with stand_in().running() as slack, bot(slack, tmp_path):
+        slack.faults.append(Fault("chat.postMessage", "slow", slow_s=0.5))
+        ts = await slack.say("C0AMT", f"{LOTSE} Was passiert in Phase 2?")
+        await slack.quiet()
+        await slack.say("C0AMT", "und danach?", thread=ts)
+        assert "Phase 3" in await answered(slack, "C0AMT", ts, 2)
+
+
 async def test_it_falls_silent_when_people_talk_and_answers_when_asked_again(
     tmp_path: Path,
 ) -> None:
