@@ -17,7 +17,7 @@ MATRIX = {
     "LOTSE_MATRIX_PASSWORD": "geheim",
 }
 SLACK = {"LOTSE_SLACK_BOT_TOKEN": "xoxb-1", "LOTSE_SLACK_APP_TOKEN": "xapp-1"}
-DOCUMENTED = Path(__file__).parent.parent / "docs" / "betrieb.md"
+DOCUMENTED = Path(__file__).parents[2] / "docs" / "betrieb.md"
 
 
 @pytest.fixture(autouse=True)
@@ -98,10 +98,10 @@ def test_several_slack_workspaces(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("xoxb-2")
     (tmp_path / "lotse.yaml").write_text(
         "slack:\n"
-        "  port: 3000\n"
         "  workspaces:\n"
         "  - bot_token_file: token\n"
         "    signing_secret: s\n"
+        "    port: 3000\n"
         "    team_channel: C2\n"
     )
     slack = load(dict(SLACK)).settings.slack
