@@ -3,9 +3,10 @@
 from datetime import date
 from pathlib import Path
 
-from bot.checks import check
+from bot.checks import check, subject_of
 from bot.knowledge import Level, load, shipped
-from bot.probes import PROBES, examine
+from bot.library import edition_of
+from bot.probes import PROBES, answers_fit, examine, own_questions_hit
 
 TODAY = date(2026, 11, 24)
 ENTRY = """\
@@ -83,6 +84,14 @@ def test_the_shipped_files_have_neither_errors_nor_warnings() -> None:
     """What the files themselves show; a review date that passes fails no build."""
     found = check(load(shipped()), date.today())  # noqa: DTZ011
     assert [str(p) for p in found if p.field != "review"] == []
+
+
+def test_every_question_of_the_shipped_base_finds_its_entry() -> None:
+    loaded = load(shipped())
+    assert loaded.base is not None
+    subject, edition = subject_of(loaded, TODAY), edition_of(loaded.base)
+    found = [*own_questions_hit(subject, edition), *answers_fit(subject, edition)]
+    assert [f"{f.place}: {f.text}" for f in found] == []
 
 
 def test_the_levels_are_those_that_editors_know() -> None:
