@@ -22,7 +22,7 @@ from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote
 
 import structlog
-from nio import InviteInfo, MatrixRoom, RoomInfo, SyncResponse
+from nio import MatrixRoom
 
 from adapters.matrix_device import SYNC_TIMEOUT_MS, Device, Json, Refused, Unreachable
 from adapters.matrix_doctor import examine
@@ -32,6 +32,7 @@ from adapters.matrix_events import (
     Reacted,
     Redacted,
     Said,
+    invitation,
     may_invite,
     read,
     relation,
@@ -232,23 +233,23 @@ class Matrix:
                 open_ends = progress.parked or progress.invitations
                 wait_ms = WAITING_MS if open_ends else SYNC_TIMEOUT_MS
                 known = frozenset(self._device.rooms)
-                response = await self._retrying(self._device.sync, progress.since, wait_ms)
-                self._take_direct_rooms(response)
-                batch = await self._until_stored(self._read, desk, response, progress, known)
-                progress = self._after(progress, response.next_batch, batch)
+                answer = await self._retrying(self._device.sync, progress.since, wait_ms)
+                self._take_direct_rooms(answer)
+                batch = await self._until_stored(self._read, desk, answer, progress, known)
+                progress = self._after(progress, answer["next_batch"], batch)
                 if batch.counts or time.monotonic() - stored > IDLE_COMMIT_S:
                     cursor = (name, progress.to_json())
                     await self._until_stored(self._hand_over, desk, batch, cursor)
                     stored = time.monotonic()
-                await self._follow_up(desk, batch, progress, response)
+                await self._follow_up(desk, batch, progress, answer)
         finally:
             self._connected = False
 
-    async def _progress(self, desk: Desk, name: str, now: SyncResponse) -> Progress:
+    async def _progress(self, desk: Desk, name: str, now: Json) -> Progress:
         """Where the last run stopped; at the very first start here and now, nothing answered."""
         text = await self._until_stored(desk.cursor, name)
-        progress = Progress.from_json(text) if text else Progress(now.next_batch)
-        waiting = [self._invitation(r, i) for r, i in now.rooms.invite.items()]
+        progress = Progress.from_json(text) if text else Progress(now["next_batch"])
+        waiting = self._invited(now)
         known = {i.room for i in waiting}
         progress.invitations = [i for i in progress.invitations if i.room not in known] + waiting
         await self._until_stored(desk.receive, [], cursor=(name, progress.to_json()))
@@ -266,9 +267,7 @@ class Matrix:
             batch.effects.pop(0)
         await desk.receive(batch.messages, cursor=cursor)
 
-    async def _follow_up(
-        self, desk: Desk, batch: Batch, progress: Progress, response: SyncResponse
-    ) -> None:
+    async def _follow_up(self, desk: Desk, batch: Batch, progress: Progress, answer: Json) -> None:
         """What may fail without a question being lost."""
         await self._answer_invitations(progress)
         for room in batch.new_direct:
@@ -280,16 +279,16 @@ class Matrix:
             text = AWAY.format(hours=self._settings.max_age_hours)
             await self._notice(room, text, message, transaction("away", message.id))
         with suppress(Unreachable, Refused):
-            await self._device.upkeep(response)
+            await self._device.upkeep(answer)
 
     # --- reading --------------------------------------------------------------------
 
     async def _read(
-        self, desk: Desk, response: SyncResponse, progress: Progress, known: frozenset[str]
+        self, desk: Desk, answer: Json, progress: Progress, known: frozenset[str]
     ) -> Batch:
         batch = Batch()
-        batch.invitations = [self._invitation(r, i) for r, i in response.rooms.invite.items()]
-        for room, info in response.rooms.join.items():
+        batch.invitations = self._invited(answer)
+        for room, info in answer.get("rooms", {}).get("join", {}).items():
             events = await self._events(room, info, progress.since)
             gone = {f.id for e in events if isinstance(f := read(e, self._me), Redacted)}
             for event in events:
@@ -300,10 +299,11 @@ class Matrix:
         await self._unpark(desk, progress.parked, batch)
         return batch
 
-    async def _events(self, room: str, info: RoomInfo, since: str) -> list[Json]:
+    async def _events(self, room: str, info: Json, since: str) -> list[Json]:
         """All events of a room after `since`, oldest first: the timeline and what it left out."""
-        events = [dict(e.source) for e in info.timeline.events]
-        start = info.timeline.prev_batch if info.timeline.limited else ""
+        timeline = info.get("timeline", {})
+        events: list[Json] = timeline.get("events", [])
+        start = timeline.get("prev_batch", "") if timeline.get("limited") else ""
         oldest = datetime.now(UTC) - timedelta(hours=2 * self._settings.max_age_hours)
         for _ in range(MAX_GAP_PAGES):
             if not start:
@@ -478,29 +478,30 @@ class Matrix:
 
     # --- rooms ----------------------------------------------------------------------
 
-    def _invitation(self, room: str, info: InviteInfo) -> Invitation:
-        for event in info.invite_state:
-            if getattr(event, "state_key", "") == self._me.user and event.membership == "invite":
-                return Invitation(room, event.sender, bool(event.content.get("is_direct")))
-        return Invitation(room, "", direct=False)
+    def _invited(self, answer: Json) -> list[Invitation]:
+        invites = answer.get("rooms", {}).get("invite", {})
+        return [
+            invitation(room, info.get("invite_state", {}).get("events", []), self._me)
+            for room, info in invites.items()
+        ]
 
     async def _answer_invitations(self, progress: Progress) -> None:
         """Accept or refuse; what the homeserver cannot do now stays for the next round."""
-        for invitation in dict.fromkeys(progress.invitations):
+        for invited in dict.fromkeys(progress.invitations):
             try:
-                await self._answer_invitation(invitation)
+                await self._answer_invitation(invited)
             except Unreachable:
                 continue
             except Refused as error:
-                if error.retry_after_s or time.time() < invitation.until:
+                if error.retry_after_s or time.time() < invited.until:
                     continue
                 log.warning("invitation_unanswered", reason=str(error))
-            progress.invitations = [i for i in progress.invitations if i != invitation]
+            progress.invitations = [i for i in progress.invitations if i != invited]
 
-    async def _answer_invitation(self, invitation: Invitation) -> None:
-        room, inviter = invitation.room, invitation.inviter
+    async def _answer_invitation(self, invited: Invitation) -> None:
+        room, inviter = invited.room, invited.inviter
         if room in self._device.rooms:
-            if invitation.direct:
+            if invited.direct:
                 await self._mark_direct(inviter, room)
             return
         allowed = may_invite(self._settings.invite_allow, self._me, inviter, room)
@@ -510,7 +511,7 @@ class Matrix:
             return
         via = quote(server_of(inviter))
         await self._device.call("POST", f"/join/{quote(room)}?server_name={via}&via={via}", {})
-        if invitation.direct:
+        if invited.direct:
             await self._mark_direct(inviter, room)
 
     async def _mark_direct(self, person: str, room: str) -> None:
@@ -520,11 +521,11 @@ class Matrix:
         path = f"/user/{quote(self._me.user)}/account_data/m.direct"
         await self._device.call("PUT", path, self._direct)
 
-    def _take_direct_rooms(self, response: SyncResponse) -> None:
-        for event in response.account_data_events:
-            if getattr(event, "type", "") == "m.direct":
-                content = getattr(event, "content", {})
-                self._direct = {u: r for u, r in content.items() if isinstance(r, list)}
+    def _take_direct_rooms(self, answer: Json) -> None:
+        for event in answer.get("account_data", {}).get("events", []):
+            if event.get("type") == "m.direct":
+                rooms = event.get("content", {})
+                self._direct = {u: r for u, r in rooms.items() if isinstance(r, list)}
 
     def _is_direct(self, room: str) -> bool:
         """A conversation of two; a third person makes it a room like any other."""

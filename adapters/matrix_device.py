@@ -9,10 +9,9 @@ import asyncio
 import json
 import logging
 import random
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import structlog
@@ -49,7 +48,6 @@ V3 = "/_matrix/client/v3"
 
 _NOTHING: Json = {"types": []}
 _KEYS_ONLY: Json = {"presence": _NOTHING, "account_data": _NOTHING, "room": {"rooms": []}}
-_NO_FALLBACK_KEY = re.compile(rb'"device_unused_fallback_key_types"\s*:\s*\[\s*\]')
 
 
 def _what_counts(user: str) -> Json:
@@ -128,16 +126,22 @@ class Device:
 
     # --- requests -------------------------------------------------------------------
 
-    async def call(self, method: str, path: str, body: Any = None, *, below: str = V3) -> Json:
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        below: str = V3,
+        within_s: float = REQUEST_TIMEOUT_S,
+    ) -> Json:
         """One JSON request, to a path `below` the client API unless it says otherwise."""
         headers = {"Content-Type": "application/json"}
         if self.client.access_token:
             headers["Authorization"] = f"Bearer {self.client.access_token}"
         data = None if body is None else json.dumps(body)
         try:
-            response = await self.client.send(
-                method, below + path, data, headers, timeout=REQUEST_TIMEOUT_S
-            )
+            response = await self.client.send(method, below + path, data, headers, timeout=within_s)
             answer = json.loads(await response.read() or b"{}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(type(error).__name__) from None
@@ -371,39 +375,70 @@ class Device:
 
     # --- receiving ------------------------------------------------------------------
 
-    async def snapshot(self) -> SyncResponse:
+    async def snapshot(self) -> Json:
         """Learn all rooms, invitations and waiting keys as they are now.
 
         Without a token, so that nothing is missing; the time-out is random, because Synapse
         repeats the answer to an equal request for two minutes.
         """
-        self.client.next_batch = ""
-        anything = random.randrange(1, 1_000_000)  # noqa: S311, not a secret
-        response = now = await self._sync(None, anything, _what_counts(self.user))
-        while response.to_device_events:
+        anything = random.randrange(1, SYNC_TIMEOUT_MS)  # noqa: S311, not a secret
+        answer = now = await self._sync("", anything, _what_counts(self.user))
+        while answer.get("to_device", {}).get("events"):
             # The next request says that these arrived; else they come again and cannot be read.
-            response = await self._sync(response.next_batch, 0, _KEYS_ONLY)
+            answer = await self._sync(answer["next_batch"], 0, _KEYS_ONLY)
         await self.upkeep(now)
         return now
 
-    async def sync(self, since: str, wait_ms: int = SYNC_TIMEOUT_MS) -> SyncResponse:
-        """What happened after `since`; waits for it up to `wait_ms`."""
+    async def sync(self, since: str, wait_ms: int = SYNC_TIMEOUT_MS) -> Json:
+        """What happened after `since`, decrypted where it can be; waits up to `wait_ms` for it."""
         return await self._sync(since, wait_ms, _what_counts(self.user))
 
-    async def _sync(self, since: str | None, wait_ms: int, what: Json) -> SyncResponse:
-        request = self.client.sync(timeout=wait_ms, sync_filter=what, since=since)
-        response: SyncResponse = await self._ask(request)
-        return response
+    async def _sync(self, since: str, wait_ms: int, what: Json) -> Json:
+        query = {"timeout": wait_ms, "filter": json.dumps(what)} | (
+            {"since": since} if since else {}
+        )
+        within_s = wait_ms / 1000 + REQUEST_TIMEOUT_S
+        answer = await self.call("GET", f"/sync?{urlencode(query)}", within_s=within_s)
+        await self._feed(answer)
+        return answer
 
-    async def upkeep(self, response: SyncResponse) -> None:
+    async def _feed(self, answer: Json) -> None:
+        """Tell nio what it must know (state, keys, encrypted events) and take what it decrypts.
+
+        Plain messages are none of its business: validating them is half of its work.
+        """
+        joined = answer.get("rooms", {}).get("join", {})
+        lean = {room: _for_nio(info) for room, info in joined.items()}
+        relevant = any(
+            (
+                answer.get("to_device", {}).get("events"),
+                any(answer.get("device_lists", {}).values()),
+                any(lean[r] or r not in self.rooms for r in lean),
+            )
+        )
+        if not relevant:
+            return
+        response = _guarded(SyncResponse.from_dict, answer | {"rooms": {"join": lean}})
+        if not isinstance(response, SyncResponse):
+            return
+        self.client.next_batch = ""  # nio skips an answer whose token it knows
+        await self.client.receive_response(response)
+        for room, info in response.rooms.join.items():
+            clear = {e.event_id: e for e in info.timeline.events if getattr(e, "decrypted", False)}
+            events = joined[room].get("timeline", {}).get("events", [])
+            events[:] = [
+                dict(clear[e["event_id"]].source) if e["event_id"] in clear else e for e in events
+            ]
+
+    async def upkeep(self, answer: Json) -> None:
         """The chores that a sync's answer brings: new one-time keys, other people's devices."""
         olm = self.client.olm
-        if response.device_key_count.signed_curve25519 is not None:
-            # nio overlooks the 0, the one number that matters
-            olm.uploaded_key_count = response.device_key_count.signed_curve25519
+        left = answer.get("device_one_time_keys_count", {}).get("signed_curve25519")
+        if left is not None:
+            olm.uploaded_key_count = left  # nio overlooks the 0, the one number that matters
         if self.client.should_upload_keys:
             await self._upload_keys()
-        if _NO_FALLBACK_KEY.search(await response.transport_response.read()):
+        if answer.get("device_unused_fallback_key_types") == []:
             await self._upload_fallback_key()
         async with self._keys:
             if self.client.should_query_keys:
@@ -488,6 +523,18 @@ class Device:
                 if has_session and (user, device.id) not in reached:
                     olm.outbound_group_sessions.pop(room.room_id, None)
                     raise Unreachable("a group session could not be shared")
+
+
+def _for_nio(info: Json) -> Json:
+    """A joined room's news without what is plainly said; empty where nothing else is new."""
+    line = info.get("timeline", {})
+    events = [
+        e for e in line.get("events", []) if "state_key" in e or e.get("type") == "m.room.encrypted"
+    ]
+    state = info.get("state", {}).get("events", [])
+    if not events and not state:
+        return {}
+    return info | {"timeline": line | {"events": events}}
 
 
 def _guarded(work: Callable[..., Any], *arguments: Any) -> Any:

@@ -218,6 +218,15 @@ def tombstone(event: Mapping[str, Any]) -> Tombstone | None:
     return Tombstone(replacement, _text(event, "sender")) if replacement else None
 
 
+def invitation(room: str, state: list[Mapping[str, Any]], me: Me) -> Invitation:
+    """Who invites the bot into `room`, by the stripped state that comes with an invitation."""
+    for event in state:
+        content = _dict(event, "content")
+        if event.get("state_key") == me.user and content.get("membership") == "invite":
+            return Invitation(room, _text(event, "sender"), bool(content.get("is_direct")))
+    return Invitation(room, "", direct=False)
+
+
 def may_invite(allowed: tuple[str, ...], me: Me, inviter: str, room: str = "") -> bool:
     """Whether `inviter` may bring the bot into `room`; an empty list is the own server."""
     names = {inviter, server_of(inviter), room, "*"} - {""}
