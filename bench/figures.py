@@ -1,6 +1,6 @@
 """What the bot does with golden questions, whole replies included.
 
-    python bench/figures.py [tests/golden …] [--show N]
+    python -m bench.figures [--show N] [--bless]
 
 Percent of the answer and choice questions: right at once, right among the first three options,
 silent (declined), wrong; percent of the declines declined, near the field and far from it.
@@ -10,16 +10,20 @@ An entry is right where it states all facts that the question asks for.
 from __future__ import annotations
 
 import argparse
+import json
 from collections import Counter
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
-from bench.questions import Question, read, right_entries
+from bench.questions import FOLDERS, GOLDEN, Question, read, right_entries
 from bot.answering import State, answer
 from bot.chat import Conversation, Message, Outcome, Reply
 from bot.knowledge import shipped
 from bot.library import Edition, publish
 
+GOOD = frozenset(("right", "offered", "smalltalk", "near declined", "far declined"))
+BLESSED = GOLDEN / "known-misses.txt"
 AT = datetime(2026, 11, 24, 10, tzinfo=UTC)
 
 
@@ -30,8 +34,8 @@ def ask(edition: Edition, question: str) -> Reply:
 
 def verdict(question: Question, reply: Reply, right: frozenset[str]) -> str:
     if question.kind == "smalltalk":
-        kind = reply.outcome in (Outcome.SMALLTALK, Outcome.UNKNOWN)
-        return "smalltalk" if kind else "smalltalk answered"
+        answered = reply.outcome in (Outcome.ANSWER, Outcome.CHOICES)
+        return "smalltalk answered" if answered else "smalltalk"
     if question.kind == "decline":
         distance = "far" if question.topic == "sonstiges" else "near"
         unanswered = reply.outcome in (Outcome.UNKNOWN, Outcome.SMALLTALK)
@@ -44,26 +48,38 @@ def verdict(question: Question, reply: Reply, right: frozenset[str]) -> str:
     return "silent"
 
 
+@cache
+def judged() -> list[tuple[Path, Question, str]]:
+    """Every golden question with the verdict on its reply."""
+    edition = publish(shipped())
+    return [
+        (folder, question, verdict(question, ask(edition, question.q), right))
+        for folder in FOLDERS
+        for question in read(folder)
+        for right in [right_entries(question, edition.base)]
+    ]
+
+
+def known_misses() -> set[tuple[str, str]]:
+    """Folder and text of the questions that are known to get no right reply."""
+    lines = BLESSED.read_text(encoding="utf-8").splitlines()
+    return {tuple(json.loads(line)) for line in lines}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("folders", type=Path, nargs="*", default=[Path("tests/golden")])
     parser.add_argument("--show", type=int, default=0, help="so many misses")
+    parser.add_argument("--bless", action="store_true", help="list the present misses as known")
     arguments = parser.parse_args()
-    edition = publish(shipped())
-    for folder in arguments.folders:
-        counts: Counter[str] = Counter()
-        left = arguments.show
-        for question in read(folder):
-            right = right_entries(question, edition.base)
-            reply = ask(edition, question.q)
-            said = verdict(question, reply, right)
-            counts[said] += 1
-            good = said in {"right", "smalltalk", "near declined", "far declined"}
-            if not good and left > 0:
-                left -= 1
-                text = " / ".join(question.q.splitlines())[:100]
-                print(f"{said:16} {question.style:10} {text} | {reply.entry} | {sorted(right)[:3]}")
-        print(f"{folder}: {_line(counts)}", flush=True)
+    misses = [(f, q, said) for f, q, said in judged() if said not in GOOD]
+    for _, question, said in misses[: arguments.show]:
+        print(f"{said:16} {question.style:10} {' / '.join(question.q.splitlines())[:120]}")
+    for folder in FOLDERS:
+        counts = Counter(said for place, _, said in judged() if place == folder)
+        print(f"{folder.name}: {_line(counts)}")
+    if arguments.bless:
+        lines = sorted(json.dumps([f.name, q.q], ensure_ascii=False) for f, q, _ in misses)
+        BLESSED.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _line(counts: Counter[str]) -> str:

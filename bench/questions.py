@@ -8,6 +8,10 @@ from pathlib import Path
 from bot.knowledge import KnowledgeBase
 from bot.yamltext import read as read_yaml
 
+GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "golden"
+FOLDERS = (GOLDEN, GOLDEN / "second")
+"""The first set helped to write the knowledge, the second one to fit the confidence."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:

@@ -47,7 +47,8 @@ def clean(text: str) -> str:
     text = " ".join(text.split())
     if text.isprintable():
         return text
-    return "".join(c for c in text if unicodedata.category(c) not in _UNSEEN)
+    seen = "".join(c for c in text if unicodedata.category(c) not in _UNSEEN)
+    return " ".join(seen.split())
 
 
 def fold(text: str) -> str:

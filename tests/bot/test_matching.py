@@ -1,0 +1,149 @@
+"""Matching on a small base: what is found, how, how surely, and whatever is typed."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.confidence import NOTHING, WEIGHTS, Evidence, confidence, features
+from bot.deciding import ANSWER
+from bot.knowledge import Entry, Kind, KnowledgeBase, KnowledgeFile, assemble
+from bot.matching import Index
+
+
+def entry(entry_id: str, title: str, *questions: str, **more: object) -> Entry:
+    return Entry(id=entry_id, title=title, answer=f"{title}.", questions=questions, **more)
+
+
+ENTRIES = (
+    entry("efa", "Einer für Alle (EfA)", "Was ist EfA?", "Wer entwickelt bei Einer für Alle?"),
+    entry("phase-2", "Phase 2 – Prüfung", "Was passiert in Phase 2?", "Was wird geprüft?"),
+    entry("phase-3", "Phase 3 – Planung", "Was passiert in Phase 3?", "Wann wird geplant?"),
+    entry("konto", "Servicekonto", "Über welches Servicekonto läuft der Antrag?"),
+    entry(
+        "luecke-kosten", "Kosten", "Was kostet das?", "Wie teuer ist EfA?", kind=Kind.GAP,
+        keywords=("Euro", "Preis"),
+    ),
+)  # fmt: skip
+
+
+def base(*entries: Entry, **more: object) -> KnowledgeBase:
+    return assemble([KnowledgeFile(topic="Test", entries=entries or ENTRIES, **more)])
+
+
+INDEX = Index(base(synonyms=[{"words": ["Etappe", "Phase"]}, {"words": ["Entgelt", "Preis"]}]))
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("was ist efa", "efa"),
+        ("Einer fuer Alle, was bedeutet das", "efa"),
+        ("was pasiert in Fase 2", "phase-2"),
+        ("Etappe zwei", "phase-2"),
+        ("dritte Phase", "phase-3"),
+        ("Ph. 3?", "phase-3"),
+        ("Service Konto", "konto"),
+        ("Servicekontoantrag", "konto"),
+        ("welcher preis in euro", "luecke-kosten"),
+        ("Entgelt?", "luecke-kosten"),
+        (
+            "Sehr geehrte Damen und Herren, ich bin neu im Amt und habe vom Bürgermeister gleich "
+            "am ersten Tag einen Stapel Akten bekommen.\nWas passiert in Phase 3?\nViele Grüße",
+            "phase-3",
+        ),
+    ],
+)
+def test_best_entry(question: str, expected: str) -> None:
+    assert INDEX.match(question)[0].entry == expected
+
+
+def test_what_an_editor_wrote_is_certain() -> None:
+    assert INDEX.match("Was wird geprüft?")[0].score >= 0.99
+
+
+@pytest.mark.parametrize("question", ["Wann öffnet das Freibad?", "Pizza bestellen", "asdfghjkl"])
+def test_foreign_questions_get_no_answer(question: str) -> None:
+    assert INDEX.match(question)[0].score < ANSWER
+
+
+def test_the_order_of_entries_does_not_matter() -> None:
+    turned = Index(base(*reversed(ENTRIES)))
+    straight = Index(base(*ENTRIES))
+    for question in ("was ist efa", "planung prüfung", "konto antrag preis"):
+        ours = [(m.entry, round(m.score, 4)) for m in straight.match(question)]
+        assert [(m.entry, round(m.score, 4)) for m in turned.match(question)] == ours
+
+
+@given(st.text(max_size=300))
+def test_any_text_gets_ordered_probabilities(text: str) -> None:
+    scores = [m.score for m in INDEX.match(text)]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 <= score <= 1 for score in scores)
+
+
+@given(st.sampled_from(["Prüfung in Phase 2", "Servicekonto für den Antrag", "Wer entwickelt EfA"]))
+def test_spelling_changes_nothing(text: str) -> None:
+    spelt = text.upper().replace("Ü", "UE")
+    assert INDEX.match(spelt) == INDEX.match(text)
+
+
+def test_asking_twice_gives_the_same() -> None:
+    assert INDEX.match("Etappe 2 Prüfung") == INDEX.match("Etappe 2 Prüfung")
+
+
+@pytest.mark.parametrize(
+    ("question", "word", "how"),
+    [
+        ("Prüfung", "prufung", "exact"),
+        ("Prüfunk", "prufunk", "typo"),
+        ("Prüfungsphase", "prufungsphase", "compound"),
+        ("Prüf. in Ph. 2", "ph", "abbreviation"),
+        ("Etappe 2", "etappe", "synonym"),
+    ],
+)
+def test_the_explanation_says_how_a_word_was_found(question: str, word: str, how: str) -> None:
+    explained = INDEX.explain(question, "phase-2")
+    assert (word, how) in {(w.word, w.how) for w in explained.words}
+
+
+def test_the_explanation_names_what_was_not_found() -> None:
+    assert "krokodil" in INDEX.explain("Krokodil in Phase 2", "phase-2").unmatched
+
+
+def test_without_learning_the_right_entry_is_found_too() -> None:
+    index = INDEX.unlearned()
+    assert index.match("was ist efa")[0].entry == "efa"
+    assert index.match("Was passiert in Fase 2")[0].entry == "phase-2"
+
+
+def test_a_base_of_one_entry_and_of_none() -> None:
+    assert Index(base(ENTRIES[0])).match("Was ist EfA?")[0].entry == "efa"
+    assert Index(KnowledgeBase("de", {})).match("Was ist EfA?") == []
+
+
+def test_a_large_base_merges_phrasings_and_still_finds() -> None:
+    chance = random.Random(3)
+    syllables = ("ka", "lo", "mi", "ster", "burg", "rund")
+    names = [f"{''.join(chance.choices(syllables, k=3))}{n}" for n in range(400)]
+    entries = [
+        entry(f"e{n}", f"Amt {name}", *(f"Frage {i} an {name}" for i in range(6)))
+        for n, name in enumerate(names)
+    ]
+    index = Index(base(*entries))
+    assert index.match(f"Frage an {names[7]}")[0].entry == "e7"
+
+
+def test_evidence_is_monotonous_where_it_must_be() -> None:
+    """More of the question covered never makes an entry less likely, all else equal."""
+    weak = Evidence(gap=False, strength=0.3, nearest=0.4, known=0.8, length=6, coverage=0.4)
+    strong = Evidence(gap=False, strength=0.8, nearest=0.8, known=0.8, length=6, coverage=0.9)
+    assert confidence([strong], learned=True) > confidence([weak], learned=True)
+
+
+def test_the_weights_fit_the_features() -> None:
+    size = len(features([NOTHING], 0))
+    assert all(len(weights) == size for weights in WEIGHTS.values())
