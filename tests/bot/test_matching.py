@@ -65,7 +65,7 @@ def test_what_an_editor_wrote_is_certain() -> None:
     assert INDEX.match("Was wird geprüft?")[0].score >= 0.99
 
 
-@pytest.mark.parametrize("question", ["Wann öffnet das Freibad?", "Pizza bestellen", "asdfghjkl"])
+@pytest.mark.parametrize("question", ["Öffnungszeiten Freibad", "Pizza bestellen", "asdfghjkl"])
 def test_foreign_questions_get_no_answer(question: str) -> None:
     assert INDEX.match(question)[0].score < ANSWER
 
