@@ -31,6 +31,7 @@ def features(evidence: Sequence[Evidence], place: int) -> list[float]:
     others = [e for i, e in enumerate(evidence) if i != place]
     rival = max((e for e in others if not e.gap), key=_strength, default=NOTHING)
     gap = max((e for e in others if e.gap), key=_strength, default=NOTHING)
+    gaps = sum(max(e.strength, 0.0) for e in others if e.gap)
     return [
         1.0,
         own.strength,
@@ -48,6 +49,8 @@ def features(evidence: Sequence[Evidence], place: int) -> list[float]:
         gap.nearest,
         gap.coverage,
         gap.coverage - own.coverage,
+        gaps,  # several gaps may share a question
+        max(own.strength, 0.0) / (max(own.strength, 0.0) + gaps + 0.05),
     ]
 
 
@@ -70,20 +73,20 @@ def _probability(inputs: Sequence[float], gap: bool, learned: bool) -> float:
 # fmt: off
 WEIGHTS: dict[tuple[str, str], tuple[float, ...]] = {
     ("learned", "answer"): (
-        -5.573, 3.001, 0.071, 5.637, 9.817, 0.373, 2.934, 1.964, 1.030, -8.665, -2.921,
-        0.736, -7.790, -1.986, 0.923, -1.171,
+        -5.646, 2.580, 0.197, 6.232, 9.548, 0.501, 2.862, 2.021, 1.067, -8.614, -2.559,
+        0.791, -3.233, -2.044, 0.896, -1.144, -3.686, -0.375,
     ),
     ("learned", "gap"): (
-        -4.621, -19.236, 3.558, 35.476, -6.251, 4.334, -0.376, -4.039, 3.382, 9.060,
-        -1.798, 0.120, -29.938, 0.710, -0.331, 0.014,
+        -4.649, -28.953, 3.187, 59.792, -5.683, 4.163, -0.186, -4.160, 3.297, 8.727,
+        -2.037, 0.039, -34.498, 0.699, -0.327, -0.102, -10.532, -13.065,
     ),
     ("similar", "answer"): (
-        -4.621, -0.187, 0.196, 1.962, 9.197, -0.576, 3.015, 2.057, 0.637, -7.781, -2.931,
-        0.541, -0.573, -2.116, 0.600, -1.665,
+        -5.365, 0.638, 0.125, -1.928, 7.078, -0.163, 2.932, 2.013, 0.677, -6.982, -2.280,
+        0.583, -0.231, -1.372, 0.609, -1.603, 0.420, 5.783,
     ),
     ("similar", "gap"): (
-        -1.951, -4.358, 0.903, 13.915, -6.130, 5.160, -1.696, -1.733, 3.435, 7.835,
-        -1.872, 0.127, -3.901, -0.837, -1.623, 0.009,
+        -3.309, -1.203, 0.814, 1.494, -7.735, 5.773, -1.765, -1.758, 3.853, 7.907, -1.207,
+        0.174, -4.698, 0.266, -1.422, 0.213, 4.087, 12.490,
     ),
 }
 # fmt: on

@@ -11,14 +11,14 @@ import copy
 import itertools
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from bot.confidence import Evidence, confidence
-from bot.knowledge import Entry, Kind, KnowledgeBase, Language
+from bot.knowledge import Entry, Kind, KnowledgeBase
 from bot.language import MAX_CHARACTERS, sentences, words
 from bot.vectors import STOPWORD, Encoded, Encoder, Floats, Found, Ints, Rows, Vector
 
@@ -84,14 +84,18 @@ class Index:
         self._gaps = np.array([e.kind is Kind.GAP for e in entries])
         rows = [(owner, *p) for owner, entry in enumerate(entries) for p in _phrasings(entry)]
         self._owners = np.array([owner for owner, _, _ in rows], np.int32)
-        self._encoder = Encoder([text for _, text, _ in rows], base.language, base.synonyms)
+        spoken = [words(text, base.language) for _, text, _ in rows]
+        self._encoder = Encoder(spoken, base.language, base.synonyms)
         self._starts = np.searchsorted(self._owners, np.arange(len(self._ids)))
         self._postings = _Postings(self._encoder.rows, self._encoder.size)
         self._terms = self._terms_of_entries()
         self._telling = self._how_telling()
         self._rarest = math.log1p(len(entries))
         self._lesson = self._learn(np.array([r for _, _, r in rows], np.float32))
-        self._literal = _literals(entries, base.language)
+        asked = [ridge == RIDGE for _, _, ridge in rows]
+        self._literal = self._literals(
+            itertools.compress(zip(spoken, self._owners, strict=True), asked)
+        )
 
     def match(self, question: str, limit: int = 5) -> list[Match]:
         """The best entries, best first; ties in the order of their ids."""
@@ -99,7 +103,7 @@ class Index:
         scores = dict(
             zip(pool, confidence(evidence, learned=self._lesson is not None), strict=True)
         )
-        literal = self._literal.get(_literal(question, self._language))
+        literal = self._literal.get(" ".join(words(question[:MAX_LITERAL], self._language)))
         if literal:
             scores[literal] = max(CERTAIN, *scores.values())
         best = sorted(scores.items(), key=lambda pair: (-pair[1], pair[0] != literal, pair[0]))
@@ -198,6 +202,13 @@ class Index:
         cuts = np.searchsorted(owners, np.arange(1, len(self._ids)))
         return [frozenset(terms.tolist()) for terms in np.split(ids, cuts)]
 
+    def _literals(self, asked: Iterable[tuple[Sequence[str], int]]) -> dict[str, str]:
+        """The entry of every title and question that an editor wrote for it alone."""
+        owners: dict[str, set[int]] = defaultdict(set)
+        for said, owner in asked:
+            owners[" ".join(said)].add(owner)
+        return {t: self._ids[ids.pop()] for t, ids in owners.items() if t and len(ids) == 1}
+
     def _how_telling(self) -> dict[int, float]:
         """The rarer among the entries, the more a term says."""
         spread = Counter(term for terms in self._terms for term in terms)
@@ -263,19 +274,6 @@ def _merged(rows: Rows, examples: Ints, features: int) -> tuple[Rows, Floats]:
     lengths = np.sqrt(np.bincount(owners, weights * weights)).astype(np.float32)
     starts = np.searchsorted(owners, np.arange(len(lengths) + 1))
     return Rows(starts, (keys % features).astype(np.int32), weights / lengths[owners]), lengths
-
-
-def _literals(entries: Sequence[Entry], language: Language) -> dict[str, str]:
-    """The entry of every question that an editor wrote for it alone."""
-    owners: dict[str, set[str]] = defaultdict(set)
-    for entry in entries:
-        for text in (entry.title, *entry.questions):
-            owners[_literal(text, language)].add(entry.id)
-    return {text: ids.pop() for text, ids in owners.items() if text and len(ids) == 1}
-
-
-def _literal(text: str, language: Language) -> str:
-    return " ".join(words(text[:MAX_LITERAL], language))
 
 
 def _phrasings(entry: Entry) -> list[tuple[str, float]]:

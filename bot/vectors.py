@@ -88,19 +88,19 @@ class Encoder:
 
     def __init__(
         self,
-        phrasings: Sequence[str],
+        rows: Sequence[Sequence[str]],
         language: Language,
         synonyms: Iterable[Sequence[str]] = (),
     ) -> None:
+        """`rows` are the words of the phrasings."""
         self._language: Language = language
-        rows = [words(phrasing, language) for phrasing in phrasings]
         self.vocabulary = Vocabulary((word for row in rows for word in row), language)
         self._synonyms = self._resolve(synonyms)
         self._pairs: dict[tuple[str, str], int] = {}
         self._grams: dict[str, int] = {}
         known = _stacked(self._known_words(row) for row in rows)
         self._word_rarity = _rarities(known, len(self.vocabulary.terms) + len(self._pairs))
-        grams = _stacked(self._known_grams(row) for row in rows)
+        grams = self._known_grams(rows)
         self._gram_rarity = _rarities(grams, len(self._grams))
         self._rarest = 1 + math.log1p(len(rows))
         self._grams_of = functools.lru_cache(maxsize=CACHED_WORDS)(self._split_grams)
@@ -202,11 +202,20 @@ class Encoder:
             bag[self._pairs.setdefault(pair, first_free)] = PAIR
         return bag
 
-    def _known_grams(self, row: Sequence[str]) -> dict[int, float]:
-        """The n-grams of a phrasing, which become features."""
-        counts = Counter(gram for word in row for gram in _grams(word))
+    def _known_grams(self, rows: Sequence[Sequence[str]]) -> Rows:
+        """The n-grams of the phrasings, which become features; each word is cut once."""
         ids = self._grams
-        return {ids.setdefault(gram, len(ids)): 1 + math.log(n) for gram, n in counts.items()}
+        of_word = {
+            word: np.array([ids.setdefault(gram, len(ids)) for gram in _grams(word)], np.int64)
+            for word in dict.fromkeys(word for row in rows for word in row)
+        }
+        pieces = [of_word[word] for row in rows for word in row]
+        lengths = [sum(len(of_word[word]) for word in row) for row in rows]
+        keys = np.repeat(np.arange(len(rows)), lengths) * np.int64(len(ids) or 1)
+        keys, counts = np.unique(keys + np.concatenate([_NONE, *pieces]), return_counts=True)
+        numbers, grams = np.divmod(keys, len(ids) or 1)
+        starts = np.searchsorted(numbers, np.arange(len(rows) + 1))
+        return Rows(starts, grams.astype(np.int32), (1 + np.log(counts)).astype(np.float32))
 
     def _split_grams(self, word: str) -> tuple[tuple[int, ...], int]:
         """The ids of a word's n-grams, and how many the base lacks."""
@@ -252,6 +261,9 @@ class Encoder:
                     if other != member and terms and None not in terms:
                         meaning[key].append(tuple(t for t in terms if t is not None))
         return meaning
+
+
+_NONE = np.zeros(0, np.int64)
 
 
 def _grams(word: str) -> list[str]:
