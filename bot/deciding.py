@@ -10,8 +10,9 @@ from bot.matching import Match
 from bot.members import SURE, named_in, narrowed, titled
 from bot.turn import Turn
 
-ANSWER = 0.5  # from this confidence on the best entry is the answer
-CHOICE = 0.45  # from this confidence of the best few together on, they are offered
+ANSWER = 0.4  # from this confidence on the best entry is the answer
+CHOICE = 0.4  # from this confidence of the best few together on, they are offered
+AHEAD = 0.2  # by so much a gap must be surer than every answer to be shown instead
 LEAST_CHOICE = 0.1  # an entry below is no choice
 GAP = 0.3  # from this confidence on an honest "the source does not say it" is shown
 NEAR = 0.04  # an entry below is not near enough to be named
@@ -50,13 +51,16 @@ def _only_named(turn: Turn, text: str) -> Entry | None:
 
 
 def decided(turn: Turn, matches: Sequence[Match]) -> Decision:
-    """What matches, best first, say.  Only answers are offered: a gap is no choice."""
+    """What matches say.  Only answers are offered: a gap is no choice."""
     matches = sorted(matches, key=lambda m: -m.score)
     entries = {m.entry: turn.view.entry(m.entry) for m in matches}
     gaps = [m for m in matches if (e := entries[m.entry]) and e.kind is Kind.GAP]
     answers = [m for m in matches if m not in gaps]
     score = max((m.score for m in matches), default=0.0)
-    if answers and answers[0].score >= ANSWER:
+    surest = answers[0].score if answers else 0.0
+    if gaps and gaps[0].score >= max(GAP, surest + AHEAD):
+        return Decision(entries[gaps[0].entry], score=score)
+    if surest >= ANSWER:
         return Decision(entries[answers[0].entry], score=score)
     likely = [m for m in answers[:MAX_CHOICES] if m.score >= LEAST_CHOICE]
     if len(likely) > 1 and sum(m.score for m in likely) >= CHOICE:
