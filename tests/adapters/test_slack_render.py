@@ -176,6 +176,14 @@ def test_only_the_person_meant_is_mentioned_and_once() -> None:
     assert json.dumps(part.blocks).count("U0ERIKA") == 1
 
 
+def test_nothing_turns_or_hides_what_is_read() -> None:
+    text = "\u202eneti\u202c \u200b\u2066x\u2069 \x1b[31m\x00"
+    reply = Reply(Outcome.ANSWER, text, lead=text, title=text, notices=(text,), closing=text)
+    [part] = render(reply, KEY)
+    for shown in (part.text, *texts(part.blocks)):
+        assert not re.search("[\u202a-\u202e\u200b\u2066-\u2069\x00\x1b]", shown)
+
+
 def test_a_key_is_found_in_blocks_and_in_metadata() -> None:
     name = marker(KEY, 3)
     assert marked({"blocks": [{"block_id": name}]}) == (KEY, 3)

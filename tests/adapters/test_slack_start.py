@@ -220,6 +220,7 @@ async def test_what_cannot_be_stored_is_not_acknowledged(
         await slack.quiet()
         await lotse.idle()
         assert len(slack.answers("C0AMT", ts)) == 1
+        assert any(len(e.sent) > 1 for e in slack.envelopes if e.kind == "events_api")
 
 
 # --- what was missed ----------------------------------------------------------------------
