@@ -33,8 +33,9 @@ from bot.markup import (
 
 Json = dict[str, Any]
 
-# Slack's limits, with room to spare for the total: 12,001 characters are refused.
-MAX_PART, MAX_BLOCKS = 5_500, 44
+# Slack's limits.  `text` should stay below 4,000; together they stay below the 12,000 characters
+# that a message may show.
+MAX_PART, MAX_BLOCKS = 3_900, 44
 MAX_CHUNK, MAX_CONTEXT, MAX_HEADER = 2_500, 1_900, 150
 MAX_BUTTON, MAX_VALUE, MAX_URL, MAX_ACTIONS = 75, 2_000, 3_000, 25
 MAX_CHOICES = 3 * MAX_ACTIONS
