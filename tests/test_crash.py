@@ -143,7 +143,8 @@ class Processes:
         for process in self._running:
             process.send_signal(signal.SIGTERM)
         codes = await asyncio.wait_for(asyncio.gather(*(p.wait() for p in self._running)), 10)
-        assert codes == [0] * len(codes)
+        # One that was only just started again dies of it, before it has begun anything.
+        assert set(codes) <= {0, -signal.SIGTERM}
 
     async def end(self) -> None:
         for process in self._running:
@@ -210,15 +211,21 @@ async def run(
 ) -> None:
     url = await serve(platform)
     processes = Processes(url, store, [tmp_path / f"data{n}" for n in range(count)])
+    journal = Journal(open_store(store), b"")
     try:
         await torment(platform, processes)
+        # What was posted just before a kill is looked at once more: that adds no post.
+        await eventually(lambda: nothing_open(journal), 60)
         judge(platform)
         await processes.stop_all()
+        stats = await journal.stats()
     finally:
         await processes.end()
+        await journal.store.close()
     assert "EfA" not in processes.logs()
-    journal = Journal(open_store(store), b"")
-    stats = await journal.stats()
-    await journal.store.close()
-    assert (stats.open, stats.dead) == (0, 0)
+    assert stats.dead == 0
     assert stats.outcomes == {"answer": len(platform.events)}
+
+
+async def nothing_open(journal: Journal) -> bool:
+    return (await journal.stats()).open == 0
