@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from adapters.matrix_device import Device, Json, Refused, Unreachable
 from adapters.matrix_folder import Folder
@@ -78,11 +78,12 @@ async def _rate_limit(device: Device, user: str) -> Finding:
         return Finding("Matrix: keine Ratenbegrenzung für den Bot")
     remedy = (
         "Mit den Vorgaben von Synapse sendet der Bot nach etwa 10 Antworten nur noch eine je 5 s. "
-        f'Eine Administratorin hebt das auf: POST {path} mit {{"messages_per_second": 0, '
+        f"Eine Administratorin hebt das auf: POST {unquote(path)} mit "
+        '{"messages_per_second": 0, '
         '"burst_count": 0}'
     )
-    what = "Matrix: Ratenbegrenzung aktiv" if limit is not None else "Matrix: Ratenbegrenzung offen"
-    return Finding(what, remedy, warning=True)
+    seen = "aktiv" if limit is not None else "vom Bot aus nicht zu sehen"
+    return Finding(f"Matrix: Ratenbegrenzung {seen}", remedy, warning=True)
 
 
 async def _team_room(device: Device, room: str) -> Finding:
