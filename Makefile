@@ -83,9 +83,10 @@ pytest: $(DEV) $(SYNAPSE) $(NODE_MODULES)
 
 # --- measure and maintain ---------------------------------------------------------
 
-bench: $(DEV)  ## Misst Geschwindigkeit und Trefferquoten
+bench: $(DEV) $(SYNAPSE)  ## Misst Geschwindigkeit und Trefferquoten
 	$(BIN)/python -m bench.speed
 	$(BIN)/python -m bench.figures
+	$(BIN)/python -m bench.matrix
 	$(BIN)/python -m bench.journal
 
 soak: $(DEV) $(SYNAPSE) $(NODE_MODULES)  ## Dauerlauf: viele Abstürze, jede Frage genau einmal
