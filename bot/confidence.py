@@ -20,7 +20,10 @@ class Evidence:
     known: float  # share of the question that the base knows at all, 0 to 1
     length: int  # words of the question
     coverage: float  # share of the question that the entry's words cover, 0 to 1
+    unwanted: bool = False  # the question says what the entry is `not_for`
 
+
+UNWANTED = 0.3  # what remains of the probability where an editor wrote `not_for`
 
 NOTHING = Evidence(gap=False, strength=0.0, nearest=0.0, known=0.0, length=0, coverage=0.0)
 
@@ -56,7 +59,10 @@ def features(evidence: Sequence[Evidence], place: int) -> list[float]:
 
 def confidence(evidence: Sequence[Evidence], *, learned: bool) -> list[float]:
     """The probability of each entry, 0 to 1; `learned` says what their strength is."""
-    return [_probability(features(evidence, i), e.gap, learned) for i, e in enumerate(evidence)]
+    return [
+        _probability(features(evidence, i), e.gap, learned) * (UNWANTED if e.unwanted else 1.0)
+        for i, e in enumerate(evidence)
+    ]
 
 
 def _strength(evidence: Evidence) -> float:
@@ -73,20 +79,20 @@ def _probability(inputs: Sequence[float], gap: bool, learned: bool) -> float:
 # fmt: off
 WEIGHTS: dict[tuple[str, str], tuple[float, ...]] = {
     ("learned", "answer"): (
-        -5.646, 2.580, 0.197, 6.232, 9.548, 0.501, 2.862, 2.021, 1.067, -8.614, -2.559,
-        0.791, -3.233, -2.044, 0.896, -1.144, -3.686, -0.375,
+        -5.839, 2.067, 0.162, 7.389, 10.463, -0.030, 2.626, 2.253, 1.174, -9.122, -2.497,
+        0.757, -2.847, -2.281, 0.741, -1.095, -3.944, -0.828,
     ),
     ("learned", "gap"): (
-        -4.649, -28.953, 3.187, 59.792, -5.683, 4.163, -0.186, -4.160, 3.297, 8.727,
-        -2.037, 0.039, -34.498, 0.699, -0.327, -0.102, -10.532, -13.065,
+        -4.691, -28.674, 4.032, 58.983, -5.763, 4.169, -0.107, -4.262, 3.235, 8.825,
+        -1.782, 0.133, -36.349, 0.381, -0.252, -0.100, -9.575, -12.967,
     ),
     ("similar", "answer"): (
-        -5.365, 0.638, 0.125, -1.928, 7.078, -0.163, 2.932, 2.013, 0.677, -6.982, -2.280,
-        0.583, -0.231, -1.372, 0.609, -1.603, 0.420, 5.783,
+        -5.486, 0.527, 0.110, -1.679, 7.167, -0.149, 2.602, 2.265, 0.654, -6.962, -2.149,
+        0.554, -0.247, -1.263, 0.422, -1.494, 0.445, 5.897,
     ),
     ("similar", "gap"): (
-        -3.309, -1.203, 0.814, 1.494, -7.735, 5.773, -1.765, -1.758, 3.853, 7.907, -1.207,
-        0.174, -4.698, 0.266, -1.422, 0.213, 4.087, 12.490,
+        -3.222, -1.133, 0.807, 1.336, -8.157, 5.878, -1.581, -2.210, 3.624, 8.926, -1.029,
+        0.177, -4.512, 0.120, -1.337, 0.139, 3.898, 12.272,
     ),
 }
 # fmt: on

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from bot.confidence import Evidence, confidence
 from bot.knowledge import Entry, Kind, KnowledgeBase
-from bot.language import MAX_CHARACTERS, sentences, words
+from bot.language import MAX_CHARACTERS, sentences, stem, words
 from bot.vectors import STOPWORD, Encoded, Encoder, Floats, Found, Ints, Rows, Vector
 
 # How far a phrasing is trusted when the weights are learned: the smaller, the more.
@@ -68,6 +68,7 @@ class _Reading:
     """One text that may be the question, and every entry's similarity to it."""
 
     found: Sequence[tuple[Found, float]]  # words and how telling each is
+    stems: frozenset[str]
     known: float  # squared length of its vector: the share that the base knows
     strength: Floats  # by entry: what was learned, else the density of similar phrasings
     nearest: Floats  # by entry: the most similar phrasing
@@ -90,6 +91,7 @@ class Index:
         self._postings = _Postings(self._encoder.rows, self._encoder.size)
         self._terms = self._terms_of_entries()
         self._telling = self._how_telling()
+        self._unwanted = [[self._stems(phrase) for phrase in e.not_for] for e in entries]
         self._rarest = math.log1p(len(entries))
         self._lesson = self._learn(np.array([r for _, _, r in rows], np.float32))
         asked = [ridge == RIDGE for _, _, ridge in rows]
@@ -157,6 +159,7 @@ class Index:
         density = np.bincount(self._owners, similarity * similarity, size).astype(np.float32)
         return _Reading(
             found=[(found, self._tellingness(found)) for found in text.found],
+            stems=frozenset(text.stems),
             known=float(text.vector.weights @ text.vector.weights),
             strength=self._lesson.apply(similarity) if self._lesson else density,
             nearest=nearest,
@@ -178,6 +181,7 @@ class Index:
             known=reading.known,
             length=reading.length,
             coverage=self._coverage(owner, reading.found),
+            unwanted=any(said <= reading.stems for said in self._unwanted[owner]),
         )
 
     def _coverage(self, owner: int, found: Sequence[tuple[Found, float]]) -> float:
@@ -208,6 +212,9 @@ class Index:
         for said, owner in asked:
             owners[" ".join(said)].add(owner)
         return {t: self._ids[ids.pop()] for t, ids in owners.items() if t and len(ids) == 1}
+
+    def _stems(self, text: str) -> frozenset[str]:
+        return frozenset(stem(word, self._language) for word in words(text, self._language))
 
     def _how_telling(self) -> dict[int, float]:
         """The rarer among the entries, the more a term says."""

@@ -79,6 +79,7 @@ class Encoded:
     """A question: its words, what they stand for, and its vector."""
 
     words: Sequence[str]
+    stems: Sequence[str]  # of the words, as far as possible those that were meant
     found: Sequence[Found]
     vector: Vector
 
@@ -122,7 +123,7 @@ class Encoder:
         grams, unknown_grams = self._question_grams(row)
         unknown = self._unknown(found, pairs)
         vector = self._joined(self._bag(found, pairs), unknown, grams, unknown_grams)
-        return Encoded(row, found, vector)
+        return Encoded(row, meant, found, vector)
 
     def _singles(self, row: Sequence[str], dotted: frozenset[str]) -> list[Found]:
         """What the words stand for, one by one."""

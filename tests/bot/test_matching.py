@@ -114,6 +114,15 @@ def test_the_explanation_names_what_was_not_found() -> None:
     assert "krokodil" in INDEX.explain("Krokodil in Phase 2", "phase-2").unmatched
 
 
+def test_what_an_entry_is_not_for_speaks_against_it() -> None:
+    plain, warned = entry("a", "Antrag", "Wie stelle ich den Antrag?"), entry("b", "Bescheid")
+    question = "Antrag BundID stellen"
+    before = {m.entry: m.score for m in Index(base(plain, warned)).match(question)}
+    careful = plain.model_copy(update={"not_for": ("BundID",)})
+    after = {m.entry: m.score for m in Index(base(careful, warned)).match(question)}
+    assert after["a"] < before["a"] / 2
+
+
 def test_without_learning_the_right_entry_is_found_too() -> None:
     index = INDEX.unlearned()
     assert index.match("was ist efa")[0].entry == "efa"
