@@ -33,7 +33,11 @@ log = structlog.get_logger("lotse.desk")
 
 
 class Desk:
-    """Implements `bot.chat.Desk` on a journal.  `wake` tells the worker that there is work."""
+    """Implements `bot.chat.Desk` on a journal.
+
+    `wake` tells the worker that there is work; `owner` is the process's name in its holds,
+    under which a successor that knows it to be dead may take them over at once.
+    """
 
     def __init__(
         self,
@@ -42,11 +46,13 @@ class Desk:
         *,
         limit_per_minute: int,
         wake: Callable[[], None] = lambda: None,
+        owner: str = "",
     ) -> None:
         self._journal = journal
         self._edition = edition
         self._limit = limit_per_minute
         self._wake = wake
+        self._owner = owner or uuid.uuid4().hex
 
     async def receive(
         self, messages: Sequence[Message], *, cursor: tuple[str, str] | None = None
@@ -101,13 +107,12 @@ class Desk:
         return knowledge_in_force(self._edition().base)
 
     async def hold(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        token = uuid.uuid4().hex
         while True:
-            while not await self._taken(name, token):  # noqa: ASYNC110  (another process's)
+            while not await self._taken(name):  # noqa: ASYNC110  (another process's)
                 await asyncio.sleep(HOLD_RENEWED_S)
             log.info("hold_taken", hold=name)
             working = asyncio.ensure_future(work())
-            losing = asyncio.ensure_future(self._until_lost(name, token))
+            losing = asyncio.ensure_future(self._until_lost(name))
             try:
                 await asyncio.wait({working, losing}, return_when=asyncio.FIRST_COMPLETED)
                 if working.done():
@@ -117,15 +122,15 @@ class Desk:
                 for task in (working, losing):
                     task.cancel()
                 await asyncio.gather(working, losing, return_exceptions=True)
-                await self._given_back(name, token)
+                await self._given_back(name)
 
-    async def _taken(self, name: str, token: str) -> bool:
+    async def _taken(self, name: str) -> bool:
         try:
-            return await self._journal.take(name, token, HOLD_S)
+            return await self._journal.take(name, self._owner, HOLD_S)
         except StoreUnavailable:
             return False
 
-    async def _until_lost(self, name: str, token: str) -> None:
+    async def _until_lost(self, name: str) -> None:
         """Renew; return when somebody else has it or when it has run out unrenewed."""
         loop = asyncio.get_running_loop()
         renewed = loop.time()
@@ -133,15 +138,15 @@ class Desk:
             await asyncio.sleep(HOLD_RENEWED_S)
             try:
                 asked = loop.time()
-                if not await self._journal.take(name, token, HOLD_S):
+                if not await self._journal.take(name, self._owner, HOLD_S):
                     return
                 renewed = asked
             except StoreUnavailable:
                 continue
 
-    async def _given_back(self, name: str, token: str) -> None:
+    async def _given_back(self, name: str) -> None:
         try:
-            await self._journal.give_back(name, token)
+            await self._journal.give_back(name, self._owner)
         except StoreUnavailable:
             log.warning("hold_not_given_back", hold=name)  # it runs out by itself
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, func, or_, select, update
+from sqlalchemy import Connection, and_, delete, func, or_, select, update
 
 from bot import statements as sql
 from bot.chat import (
@@ -365,19 +365,20 @@ class Journal:
         )
 
     async def release(self, owner: str) -> int:
-        """`owner` is known to be dead (or stops): its rows are free again.  How many.
+        """`owner` works no more: its rows are free again.  How many.
 
         What it may have been sending waits a moment, so that a look-up finds it.
         """
-        settle = case((inbox.c.reply.isnot(None), now() + sql.SETTLE_S), else_=0.0)
-        mine = and_(inbox.c.owner == owner, inbox.c.lease.isnot(None), TO_DO)
-        return await self.store.write(
-            lambda c: (
-                c.execute(
-                    update(inbox).where(mine).values(lease=None, leased_until=0, due=settle)
-                ).rowcount
-            )
-        )
+        return await self.store.write(lambda c: sql.release(c, owner))
+
+    async def inherit(self, owner: str) -> int:
+        """`owner` is known to be dead: its rows and its holds are free.  How many rows."""
+
+        def work(connection: Connection) -> int:
+            connection.execute(delete(holds).where(holds.c.token == owner))
+            return sql.release(connection, owner)
+
+        return await self.store.write(work)
 
     # --- one of several processes ---
 

@@ -162,6 +162,8 @@ def erase(file: Path | None, person: str) -> None:
 def backup(file: Path | None, target: Path) -> None:
     """Sichert den Speicher im laufenden Betrieb in eine neue Datei."""
     settings = _configuration(file).settings
+    if not settings.store_url.startswith("sqlite:///"):
+        raise click.UsageError("LOTSE_DATABASE_URL: eine PostgreSQL-Datenbank sichert „pg_dump“.")
     if target.exists():
         raise click.UsageError(f"„{target}“ gibt es schon. Bitte einen neuen Namen angeben.")
     _with_journal(settings, lambda journal: journal.store.backup(target))

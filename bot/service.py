@@ -90,6 +90,7 @@ class Service:
             lambda: library.edition,
             limit_per_minute=settings.limit_per_minute,
             wake=self._worker.wake,
+            owner=seat.owner,
         )
         self._health = Health(journal, self._metrics, self._readiness)
 
@@ -100,7 +101,7 @@ class Service:
             loop.add_signal_handler(name, self._end.set)
         if self._settings.http_port is not None:
             await self._health.start(self._settings.http_host, self._settings.http_port)
-        await self._journal.release(self._seat.owner)  # of whoever had this seat and died
+        await self._journal.inherit(self._seat.owner)  # of whoever had this seat and died
         worker = asyncio.ensure_future(self._worker.run())
         chores = [
             asyncio.ensure_future(self._every(REFRESH_S, self._refresh)),
@@ -199,7 +200,7 @@ class Service:
 
     async def _take_over(self) -> None:
         for owner in self._seat.newly_dead():
-            if taken := await self._journal.release(owner):
+            if taken := await self._journal.inherit(owner):
                 log.info("taken_over", owner=owner, rows=taken)
                 self._worker.wake()
 

@@ -534,6 +534,13 @@ def handed_over(connection: Connection, team: Conversation, posted: str) -> Foun
     return connection.execute(query).first()
 
 
+def release(connection: Connection, owner: str) -> int:
+    """Free the rows that `owner` has leased."""
+    settle = case((inbox.c.reply.isnot(None), now() + SETTLE_S), else_=0.0)
+    theirs = update(inbox).where(inbox.c.owner == owner, inbox.c.lease.isnot(None), TO_DO)
+    return connection.execute(theirs.values(lease=None, leased_until=0, due=settle)).rowcount
+
+
 def withdraw_answer(connection: Connection, row: int) -> None:
     """Cancel what is not yet sent, withdraw what is or may be; purge the text."""
     unsent = and_(inbox.c.state == State.OPEN, inbox.c.reply.is_(None))

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, FromClause, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import NullPool
@@ -85,7 +85,10 @@ class Store(ABC):
 
 def open_store(url: str) -> Store:
     """The store at `sqlite:///path` or `postgresql://…`.  Raises `StoreUnavailable`."""
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise StoreUnavailable("Die Adresse ist unvollständig oder enthält Fehler.") from None
     return SqliteStore(parsed) if parsed.get_backend_name() == "sqlite" else PostgresStore(parsed)
 
 
@@ -221,12 +224,16 @@ class PostgresStore(Store):
     """A server that several workers and machines share."""
 
     def __init__(self, url: URL) -> None:
-        self._engine = create_async_engine(
-            url.set(drivername="postgresql+asyncpg"),
-            hide_parameters=True,
-            pool_size=8,
-            connect_args={"timeout": CONNECT_S, "command_timeout": COMMAND_S},
-        )
+        try:
+            self._engine = create_async_engine(
+                url.set(drivername="postgresql+asyncpg"),
+                hide_parameters=True,
+                pool_size=8,
+                connect_args={"timeout": CONNECT_S, "command_timeout": COMMAND_S},
+            )
+        except ModuleNotFoundError as missing:
+            install = "pip install 'ozg-lotse[postgres]'"
+            raise StoreUnavailable(f"Es fehlt „{missing.name}“: {install}") from None
 
     async def read(self, work: Work[T]) -> T:
         return await self._committed(work)

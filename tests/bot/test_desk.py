@@ -69,6 +69,18 @@ async def test_a_standby_takes_over_when_the_first_ends(journal: Journal) -> Non
     await asyncio.wait_for(second, 5)
 
 
+async def test_a_process_that_died_holds_up_no_successor(journal: Journal) -> None:
+    """It has the same name where it has the same seat; another one frees a dead one's holds."""
+    await journal.take("account", "seat-0", 15)
+    work = Work()
+    work.end.set()
+    again = Desk(journal, edition, limit_per_minute=0, owner="seat-0")
+    await asyncio.wait_for(again.hold("account", work), 2)
+    await journal.take("account", "seat-0", 15)
+    await journal.inherit("seat-0")
+    await asyncio.wait_for(desk(journal).hold("account", work), 2)
+
+
 async def test_a_lost_hold_cancels_the_work_and_waits_again(journal: Journal) -> None:
     work = Work()
     holding = asyncio.ensure_future(desk(journal).hold("account", work))

@@ -220,6 +220,12 @@ async def test_what_is_deleted_is_gone_from_the_files(journal: Journal, tmp_path
     assert not await found("@anna:ort.de")
 
 
+@pytest.mark.parametrize("url", ["postgresql://h:port/d", "postgresql://[::1/d"])
+def test_an_address_with_mistakes_is_refused(url: str) -> None:
+    with pytest.raises(StoreUnavailable, match="Adresse"):
+        open_store(url)
+
+
 async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "lotse.db").write_text("kein Speicher " * 100)
     journal = Journal(open_store(f"sqlite:///{tmp_path / 'lotse.db'}"), b"key")
