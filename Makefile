@@ -88,6 +88,7 @@ bench: $(DEV) $(SYNAPSE)  ## Misst Geschwindigkeit und Trefferquoten
 	$(BIN)/python -m bench.figures
 	$(BIN)/python -m bench.matrix
 	$(BIN)/python -m bench.journal
+	$(BIN)/python -m bench.slack
 
 soak: $(DEV) $(SYNAPSE) $(NODE_MODULES)  ## Dauerlauf: viele Abstürze, jede Frage genau einmal
 	SOAK=1 $(BIN)/python -m pytest -q tests/test_crash.py tests/adapters/test_slack_kill.py
