@@ -37,7 +37,6 @@ log = logging.getLogger("lotse.slack")
 
 SETTLE_S = 3.0  # an answer of unknown fate is looked up only when it must have arrived
 MOST_SETTLE_S, MOST_ATTEMPTS = 60.0, 40  # about half an hour
-USES_OF_ONE_URL = 5
 EARLIER_S = 60.0  # how far before the question the look-up begins: clocks differ
 
 PRIVATE, RESPOND, THREAD = "private", "respond", "thread"  # keys of `Message.context`
@@ -266,7 +265,7 @@ class Courier:
         if delivery.attempt > 1:
             raise DeliveryFailed("an answer to the asker only is not repeated", permanent=True)
         parts = rendered(delivery)
-        for number, part in enumerate(parts[:USES_OF_ONE_URL]):
+        for number, part in enumerate(parts):
             try:
                 await self._whisper_part(delivery, part)
             except Unknown as error:

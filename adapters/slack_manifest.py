@@ -27,5 +27,11 @@ def manifest(url: str = "") -> str:
     return yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=200)
 
 
+def suggested_prompts() -> list[dict[str, str]]:
+    """Example questions, each with `title` and `message`."""
+    view = yaml.safe_load(manifest())["features"]["agent_view"]
+    return [dict(prompt) for prompt in view["suggested_prompts"]]
+
+
 def wanted_scopes() -> set[str]:
     return set(yaml.safe_load(manifest())["oauth_config"]["scopes"]["bot"])

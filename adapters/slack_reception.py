@@ -28,7 +28,7 @@ from adapters import slack_views as views
 from adapters import slack_wire as wire
 from adapters.slack_delivery import PRIVATE, RESPOND, THREAD
 from adapters.slack_lookup import LOOK_S, Lookup
-from adapters.slack_manifest import COMMAND, SHORTCUT
+from adapters.slack_manifest import COMMAND, SHORTCUT, suggested_prompts
 from adapters.slack_wire import Json, Limited, Refused, Unknown, Unsent
 from bot.chat import Conversation, Desk, Feedback, Message, Person, Rating, StoreUnavailable
 
@@ -46,7 +46,6 @@ _NOTED = "Vorgemerkt für die Redaktion. Das Wissen ändert sich dadurch nicht v
 _ANSWERED = "Ihre Antwort geht jetzt dorthin, wo gefragt wurde."
 _NO_QUESTION = "Zu dieser Nachricht gehört keine offene Frage mehr."
 _EMPTY = "Bitte schreiben Sie eine Antwort."
-_PROMPTS = ("Was ist EfA?", "Was passiert in Phase 2?", "Wie binde ich die Außengastronomie an?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ class Reception:
                     await self._on_reaction(event)
                 case "app_home_opened":
                     await self._on_home(event)
-                case "assistant_thread_started":
+                case "assistant_thread_started":  # of the older assistant view, not in the manifest
                     thread = event.get("assistant_thread") or {}
                     self._later(self._suggest(thread.get("channel_id"), thread.get("thread_ts")))
         except StoreUnavailable:
@@ -382,7 +381,7 @@ class Reception:
             channel_id=str(room),
             thread_ts=str(thread) if thread else None,
             title="Zum Beispiel:",
-            prompts=[{"title": p, "message": p} for p in _PROMPTS],
+            prompts=suggested_prompts(),
         )
 
     async def _open_form(self, trigger: str, form: Json) -> None:

@@ -211,12 +211,17 @@ async def test_the_home_tab_shows_topics_and_leads_there_and_back(tmp_path: Path
 
 async def test_examples_are_offered_where_the_workspace_takes_them(tmp_path: Path) -> None:
     async with stand_in().running() as slack, bot(slack, tmp_path):
+        await slack.open_home(tab="messages")
+        await slack.until(lambda: bool(slack.prompts))
+        slack.prompts.clear()
+        slack.subscribed.add("assistant_thread_started")
         await slack.start_assistant()
         await slack.until(lambda: bool(slack.prompts))
         assert 1 <= len(slack.prompts[0]["prompts"]) <= 4
         slack.scopes.discard("assistant:write")
         await slack.open_home(tab="messages")
         await slack.until(lambda: bool(slack.answers(slack.direct())))
+        await slack.quiet()
 
 
 # --- handing over ---------------------------------------------------------------------------

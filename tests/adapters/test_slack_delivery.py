@@ -202,6 +202,16 @@ async def test_a_response_url_that_ran_out_is_no_reason_for_silence(tmp_path: Pa
         assert failed.value.permanent
 
 
+async def test_a_private_answer_may_outlast_its_response_url(tmp_path: Path) -> None:
+    async with courier(tmp_path) as (slack, adapter, delivery):
+        url = slack._response_url("C0AMT", ASKER)
+        asked = replace(delivery.message, context={"private": "1", "respond": url})
+        await adapter.deliver(replace(delivery, message=asked))
+        said = " ".join(" ".join(m["text"] for m in slack.ephemeral).split())
+        assert len(slack.ephemeral) > 5
+        assert said == _whole(LONG)
+
+
 async def test_before_it_is_connected_nothing_is_sent() -> None:
     slack = stand_in()
     configured = settings(slack)
