@@ -26,7 +26,7 @@ from bot.vectors import STOPWORD, Encoded, Encoder, Floats, Found, Ints, Rows, V
 RIDGE = 0.5
 RIDGE_OF_TEXT = 3.0  # keywords, answers and passages say less than a question does
 
-LEARNED = 1_500
+LEARNED = 2_000
 """So many examples at the most are learned from (the effort grows with their cube): where there
 are more phrasings, neighbouring ones of an entry are merged into one example.  A base with more
 entries than that is searched without learning."""
