@@ -93,6 +93,7 @@ bench: $(DEV) $(SYNAPSE)  ## Misst Geschwindigkeit und Trefferquoten
 soak: $(DEV) $(SYNAPSE) $(NODE_MODULES)  ## Dauerlauf: viele Abstürze, jede Frage genau einmal
 	SOAK=1 $(BIN)/python -m pytest -q tests/test_crash.py tests/adapters/test_slack_kill.py
 	$(BIN)/python -m tests.integration.matrix.crash
+	$(BIN)/python -m bench.matrix --answers 10000
 
 lock: $(DEV)  ## Erneuert die Lock-Dateien
 	$(COMPILE) --group pyproject.toml:build pyproject.toml --output-file requirements.lock
