@@ -14,13 +14,15 @@ from urllib.parse import quote
 import aiohttp
 from nio import AsyncClient, RoomMessageText
 
-ANSWER = "Einer für Alle: einmal entwickeln, überall nutzen. " * 6
+ANSWER = "Einer für Alle: einmal entwickeln, überall nutzen. " * 16  # as long as a real one
 
 
 def content(question: str) -> dict[str, Any]:
     return {
         "msgtype": "m.notice",
         "body": ANSWER,
+        "format": "org.matrix.custom.html",
+        "formatted_body": f"<p>{ANSWER}</p>",
         "m.mentions": {},
         "m.relates_to": {"m.in_reply_to": {"event_id": question}},
     }
