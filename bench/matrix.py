@@ -231,7 +231,7 @@ async def main(answers: int) -> None:
 
 def report(subjects: Sequence[Subject]) -> None:
     print(
-        "bot   over floor p50 / p95 ms  CPU ms/answer  in 20 rooms: CPU ms  msg/s  slowest s  RSS MiB"
+        "bot   over floor p50 / p95 ms  CPU ms/answer  20 rooms: CPU ms  msg/s  slowest s  RSS MiB"
     )
     for s in subjects:
         p95 = statistics.quantiles(s.over_floor_ms, n=20)[-1]
