@@ -157,6 +157,9 @@ class Settings(Section):
     limit_per_minute: int = Field(
         30, ge=0, description="Fragen je Person und Minute, im Thread das Vierfache; 0: ohne Grenze"
     )
+    context_minutes: int = Field(
+        30, ge=1, description="Minuten, die sich der Bot ein Gespräch für Folgefragen merkt"
+    )
     retention_days: int = Field(30, ge=0, description="Tage, nach denen Fragetexte gelöscht werden")
     retention_days_handed_over: int = Field(
         90, ge=0, description="Das Gleiche für Fragen, die an das Team gingen oder vorgemerkt sind"

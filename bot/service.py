@@ -10,6 +10,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -81,6 +82,7 @@ class Service:
             adapters,
             lambda: library.edition,
             owner=seat.owner,
+            context=timedelta(minutes=settings.context_minutes),
             metrics=self._metrics,
             alive=lambda: tell_systemd("WATCHDOG=1"),
             refused=self._stop_adapter,

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -29,6 +30,7 @@ from bot.chat import (
     Reply,
     StoreUnavailable,
 )
+from bot.conversation import CONTEXT
 from bot.journal import HandOver, Job, Journal, LeaseLost
 from bot.library import Edition
 from bot.metrics import Metrics
@@ -59,6 +61,7 @@ class Worker:
         edition: Callable[[], Edition],
         *,
         owner: str,
+        context: timedelta = CONTEXT,
         metrics: Metrics | None = None,
         alive: Callable[[], None] = lambda: None,
         refused: Callable[[Adapter, CredentialRefused], None] = lambda _adapter, _error: None,
@@ -67,6 +70,7 @@ class Worker:
         self._adapters = list(adapters)
         self._edition = edition
         self._owner = owner
+        self._context = context
         self._metrics = metrics or Metrics()
         self._alive = alive
         self._refused = refused
@@ -237,7 +241,7 @@ class Worker:
             return wording.too_many(edition), None
         with self._metrics.core_seconds.time():
             return await asyncio.get_running_loop().run_in_executor(
-                self._thinking, _think, job, edition
+                self._thinking, _think, job, edition, self._context
             )
 
     async def _recorded(self, job: Job, posted: Posted) -> bool:
@@ -280,12 +284,12 @@ def back_off(failures: int) -> float:
     return longest * random.uniform(0.5, 1.0)  # noqa: S311  (jitter, no secret)
 
 
-def _think(job: Job, edition: Edition) -> tuple[Reply, str | None]:
+def _think(job: Job, edition: Edition, context: timedelta) -> tuple[Reply, str | None]:
     """Off the event loop: a hostile question may take a tenth of a second."""
     greets = job.purpose is Purpose.GREETING
     message = replace(job.message, text=HELLO) if greets else job.message
     try:
-        reply, state = answer(message, State.from_json(job.state), edition)
+        reply, state = answer(message, State.from_json(job.state), edition, context=context)
     except Exception as error:
         log.error("core_broke", error=type(error).__name__, where=_where(error))
         return wording.out_of_order(edition), job.state
