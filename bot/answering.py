@@ -159,6 +159,6 @@ def _framed(turn: Turn, reply: Reply, masked: tuple[str, ...]) -> Reply:
     if first and reply.body != turn.say("greeting"):
         notices.append(turn.say("introduction"))
     lead = reply.lead
-    if turn.cues.is_english(turn.said):
+    if turn.view.base.language == "de" and turn.cues.is_english(turn.said):
         lead = f"{turn.say(f'english_{reply.outcome.value}')}\n{lead}".strip()
     return replace(reply, notices=tuple(notices), lead=lead)
