@@ -10,8 +10,8 @@ from bot.matching import Match
 from bot.members import SURE, named_in, narrowed, titled
 from bot.turn import Turn
 
-ANSWER = 0.4  # from this confidence on the best entry is the answer
-CHOICE = 0.4  # from this confidence of the best few together on, they are offered
+ANSWER = 0.35  # from this confidence on the best entry is the answer
+CHOICE = 0.35  # from this confidence of the best few together on, they are offered
 AHEAD = 0.2  # by so much a gap must be surer than every answer to be shown instead
 LEAST_CHOICE = 0.1  # an entry below is no choice
 GAP = 0.3  # from this confidence on an honest "the source does not say it" is shown
