@@ -9,6 +9,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from bot.journal import Journal
+from bot.store import open_store
 from tests.postgres import Postgres
 
 
@@ -37,3 +39,12 @@ async def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIter
         yield f"sqlite:///{tmp_path / 'lotse.db'}"
     else:
         yield await new_database(request.getfixturevalue("postgres"))
+
+
+@pytest.fixture
+async def journal(store_url: str) -> AsyncIterator[Journal]:
+    """An open journal on that store."""
+    opened = Journal(open_store(store_url), b"key")
+    await opened.open()
+    yield opened
+    await opened.store.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import update
@@ -11,17 +10,8 @@ from sqlalchemy import update
 from bot.chat import Outcome, Person
 from bot.desk import Desk
 from bot.journal import Journal
-from bot.store import open_store
 from bot.tables import holds
 from tests.fakes import edition, eventually, message
-
-
-@pytest.fixture
-async def journal(store_url: str) -> AsyncIterator[Journal]:
-    opened = Journal(open_store(store_url), b"key")
-    await opened.open()
-    yield opened
-    await opened.store.close()
 
 
 @pytest.fixture(autouse=True)

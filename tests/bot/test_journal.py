@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -33,14 +32,6 @@ from tests.fakes import ROOM, TEAM, message
 ROUTES = [("fake", "")]
 ANSWER = Reply(Outcome.ANSWER, "Einer für Alle.", entry="efa", rateable=True)
 DAY_S = 86_400.0
-
-
-@pytest.fixture
-async def journal(store_url: str) -> AsyncIterator[Journal]:
-    opened = Journal(open_store(store_url), b"key")
-    await opened.open()
-    yield opened
-    await opened.store.close()
 
 
 async def ask(journal: Journal, id: str, words: str = "Was ist EfA?", **fields: Any) -> None:  # noqa: A002

@@ -64,14 +64,6 @@ class House:
 
 
 @pytest.fixture
-async def journal(store_url: str) -> AsyncIterator[Journal]:
-    opened = Journal(open_store(store_url), b"key")
-    await opened.open()
-    yield opened
-    await opened.store.close()
-
-
-@pytest.fixture
 async def house(journal: Journal) -> AsyncIterator[House]:
     opened = House(journal)
     yield opened

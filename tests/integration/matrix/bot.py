@@ -17,7 +17,7 @@ from bot.library import Edition, publish
 from bot.store import open_store
 from bot.worker import Worker
 from tests.integration.matrix.asker import Asker
-from tests.integration.matrix.homeserver import PASSWORD, SERVER_NAME
+from tests.integration.matrix.homeserver import PASSWORD, SERVER_NAME, Homeserver
 
 _editions: list[Edition] = []
 
@@ -93,3 +93,11 @@ async def group(asker: Asker, bot: Bot, **options: Any) -> str:
     room = await asker.room(bot.user, name="Amtsstube", **options)
     await asker.joined(room, bot.user)
     return room
+
+
+async def own(homeserver: Homeserver, folder: Path, name: str, **settings: object) -> Bot:
+    """A bot of the test's own, on an account of its own."""
+    homeserver.register(name)
+    bot = Bot(homeserver.url, folder, name, dict(settings))
+    await bot.start()
+    return bot

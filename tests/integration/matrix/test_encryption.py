@@ -12,21 +12,13 @@ import pytest
 
 import adapters.matrix
 from tests.integration.matrix.asker import Asker, Driver
-from tests.integration.matrix.bot import Bot, direct, group
+from tests.integration.matrix.bot import Bot, direct, group, own
 from tests.integration.matrix.homeserver import Homeserver
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 QUESTION = "Was ist EfA?"
 ONE_TIME_KEYS = 50
-
-
-async def own(homeserver: Homeserver, folder: Path, name: str, **settings: object) -> Bot:
-    """A bot of the test's own, on an account of its own."""
-    homeserver.register(name)
-    bot = Bot(homeserver.url, folder, name, dict(settings))
-    await bot.start()
-    return bot
 
 
 async def answered(asker: Asker, room: str) -> None:

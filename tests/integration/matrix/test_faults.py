@@ -13,7 +13,7 @@ import pytest
 from adapters.matrix import Matrix
 from bot.config import MatrixSettings
 from tests.integration.matrix.asker import Asker, answers
-from tests.integration.matrix.bot import Bot, direct, group
+from tests.integration.matrix.bot import Bot, direct, group, own
 from tests.integration.matrix.homeserver import Homeserver, free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -21,13 +21,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 QUESTION = "Was ist EfA?"
 ANSWER = "Einer für Alle"
 OUTAGE_S = 15
-
-
-async def own(homeserver: Homeserver, folder: Path, name: str, **settings: object) -> Bot:
-    homeserver.register(name)
-    bot = Bot(homeserver.url, folder, name, dict(settings))
-    await bot.start()
-    return bot
 
 
 def exactly_once(asker: Asker, asked: list[tuple[str, str]]) -> None:
