@@ -21,6 +21,7 @@ MAX_CHARACTERS = 20_000
 
 _WORD = re.compile(r"[^\W_]+")
 _THOUSANDS = re.compile(r"(?<![\d.,])(\d{1,3})[.,\u2009\u202f ](\d{3})(?![\d])")
+_HOW_MANY = re.compile(r"\bwie(viel(?:e[nrs]?)?)\b")  # one word or two, both are written
 _DIGRAPHS = re.compile(r"(a)e|(o)e|(?<![aeq])(u)e")
 _FOLDED = str.maketrans({"ä": "a", "ö": "o", "ü": "u", "ß": "ss"})
 _DOTTED = re.compile(r"(?<![^\W\d_])([^\W\d_]{1,40})\.")
@@ -71,10 +72,12 @@ def words(text: str, language: Language = "de") -> list[str]:
 
     >>> words("Was kostet die zweite Phase?")
     ['was', 'kostet', 'die', '2', 'phase']
+    >>> words("Wieviele Phasen?")
+    ['wie', 'viele', 'phasen']
     >>> words("7.416 LeiKa-Leistungen")
     ['7416', 'leika', 'leistungen']
     """
-    folded = _THOUSANDS.sub(r"\1\2", fold(clean(text)))
+    folded = _HOW_MANY.sub(r"wie \1", _THOUSANDS.sub(r"\1\2", fold(clean(text))))
     numbers = _NUMBERS[language]
     return [numbers.get(w, w)[:_MAX_WORD] for w in _WORD.findall(folded)]
 
