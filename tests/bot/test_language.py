@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bot import language
@@ -60,6 +61,8 @@ def test_nothing_invisible_remains(text: str) -> None:
 
 @given(texts)
 def test_umlauts_may_be_written_out(text: str) -> None:
+    """But where an e follows, as in „Böe“: there the spellings differ."""
+    assume(not re.search("[äöü]e", text.casefold()))
     spelt = text.replace("ä", "ae").replace("ö", "oe").replace("ß", "ss")
     assert fold(spelt) == fold(text)
 
