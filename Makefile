@@ -85,7 +85,9 @@ pytest: $(DEV) $(SYNAPSE) $(NODE_MODULES)
 
 bench: $(DEV) $(SYNAPSE)  ## Misst Geschwindigkeit und Trefferquoten
 	$(BIN)/python -m bench.speed
+	$(BIN)/python -m bench.speed growth
 	$(BIN)/python -m bench.figures
+	$(if $(HINT3),$(BIN)/python -m bench.hint3 $(HINT3))
 	$(BIN)/python -m bench.matrix
 	$(BIN)/python -m bench.journal
 	$(BIN)/python -m bench.slack

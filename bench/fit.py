@@ -1,6 +1,6 @@
 """Fits the weights of `bot.confidence` on golden questions and prints them.
 
-    python bench/fit.py tests/golden/second [tests/golden …] [--write]
+    python -m bench.fit tests/golden/second [tests/golden …] [--write]
 
 For every question the evidence of the entries looked at closely is one example each: right
 where the entry holds all facts that the question asks for (`sources.facts`), wrong elsewhere.

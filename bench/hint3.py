@@ -1,6 +1,6 @@
 """The matcher on HINT3 v1, real questions to three live FAQ bots, beside the paper's peers.
 
-    python bench/hint3.py FOLDER [--keep KNOWLEDGE_FOLDER]
+    python -m bench.hint3 FOLDER [--keep KNOWLEDGE_FOLDER]
 
 FOLDER is a copy of the public data set (train/BOT.csv, test/BOT.csv, preds/PLATFORM_BOT.csv).
 Each bot becomes a knowledge folder with `language: en`, loaded and matched like any other, with

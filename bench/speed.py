@@ -1,7 +1,7 @@
 """How fast matching is, beside RapidFuzz's own search, and how it grows.
 
-    python bench/speed.py            the shipped base, cold, beside extractOne(WRatio)
-    python bench/speed.py growth     100 to 100,000 synthetic entries
+    python -m bench.speed            the shipped base, cold, beside extractOne(WRatio)
+    python -m bench.speed growth     100 to 100,000 synthetic entries
 
 Cold: every question has words that were never seen before (a fresh typing error in each longer
 word), so no cache helps.  Medians and 95 % quantiles in milliseconds; the ratio is what counts.
@@ -37,7 +37,7 @@ def main() -> None:
         else:  # a process each, so that the memory is its own
             print("  entries  build s  memory MiB  p50 ms  p95 ms", flush=True)
             for size in SIZES:
-                subprocess.run([sys.executable, __file__, "growth", str(size)], check=True)
+                subprocess.run([sys.executable, "-m", "bench.speed", "growth", str(size)], check=True)
     else:
         beside_rapidfuzz()
 

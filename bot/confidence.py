@@ -1,6 +1,6 @@
 """From evidence to the probability that an entry is the right one.  Pure.
 
-A logistic model.  Its weights are fitted on golden questions by `bench/fit.py`, never by hand.
+A logistic model.  Its weights are fitted on golden questions by `bench.fit`, never by hand.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _probability(inputs: Sequence[float], gap: bool, learned: bool) -> float:
     return 1 / (1 + math.exp(-max(-30.0, min(30.0, total))))
 
 
-# Written by bench/fit.py.
+# Written by bench.fit.
 # fmt: off
 WEIGHTS: dict[tuple[str, str], tuple[float, ...]] = {
     ("learned", "answer"): (
