@@ -37,7 +37,9 @@ def main() -> None:
         else:  # a process each, so that the memory is its own
             print("  entries  build s  memory MiB  p50 ms  p95 ms", flush=True)
             for size in SIZES:
-                subprocess.run([sys.executable, "-m", "bench.speed", "growth", str(size)], check=True)
+                subprocess.run(
+                    [sys.executable, "-m", "bench.speed", "growth", str(size)], check=True
+                )
     else:
         beside_rapidfuzz()
 
