@@ -262,9 +262,19 @@ def _object_of(turn: Turn, cue: Cue) -> str | None:
     if turn.cues.own(before):
         return None
     asks = turn.cues.has("question", cue.rest)
-    if cue.kind == "elliptical" and (asks or not _aspect(turn)):
+    asked = " ".join(turn.said[place + 1 :])
+    topic = turn.view.entry(turn.state.topic)
+    answered = _aspect(turn) or (topic and _also_said(turn, topic, asked))
+    if cue.kind == "elliptical" and (asks or not answered):
         return None
-    return " ".join(turn.said[place + 1 :])
+    return asked
+
+
+def _also_said(turn: Turn, topic: Entry, asked: str) -> Entry | None:
+    """The entry on what else the topic holds for; a member of a series is asked for itself."""
+    known = turn.view.entry(topic.links.also)
+    other = decide(turn, asked).entry if known else None
+    return known if other and not turn.view.series_of(other.id) else None
 
 
 def _aspect(turn: Turn) -> str:
@@ -284,6 +294,8 @@ def _also(turn: Turn, topic: Entry, cue: Cue) -> Answered:
     """The same of another entry: its own link, else that entry itself, and that is said."""
     asked = _object_of(turn, cue) or turn.text
     aspect = _aspect(turn)
+    if known := _also_said(turn, topic, asked):
+        return turn.show(known, aspect="also")
     entry = _with_aspect(turn, asked, aspect) or decide(turn, asked).entry
     if entry is None or entry.kind is Kind.GAP:
         targets = next_steps(turn.view, topic)

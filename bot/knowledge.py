@@ -48,6 +48,7 @@ class Links(Model):
     advantages: Id | None = Field(None, description="Eintrag mit den Vorteilen.")
     disadvantages: Id | None = Field(None, description="Eintrag mit den Nachteilen.")
     milestone: Id | None = Field(None, description="Eintrag mit den Meilensteinen.")
+    also: Id | None = Field(None, description="Eintrag, der sagt, wofür das auch gilt.")
 
 
 class Reference(Model):
