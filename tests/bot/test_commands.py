@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from bot.chat import Erase, Marked, Outcome, Rated, Rating
-from tests.smallworld import ADA, Talk
+from bot.answering import State, answer
+from bot.chat import Conversation, Erase, Marked, Message, Outcome, Rated, Rating
+from bot.deciding import ANSWER
+from bot.matching import Match
+from tests.smallworld import ADA, NOON, Talk, edition
 
 
 @pytest.mark.parametrize(
@@ -172,10 +177,21 @@ def test_pointing_without_known_people_takes_the_written_name() -> None:
     assert reply.mention.name == "ada.lovelace"
 
 
+class Unsure:
+    """Finds two entries, neither of them surely enough to be the answer."""
+
+    def match(self, question: str, limit: int = 5) -> list[Match]:
+        return [Match("keller", 0.9 * ANSWER), Match("wand", 0.8 * ANSWER)]
+
+
 def test_pointing_at_something_unclear_mentions_nobody() -> None:
-    reply = Talk().say("zeige Phase Kontakt Gewerke Wand Modell Brief @Ada", people=(ADA,))
+    place = Conversation("test", "", "room", "thread")
+    message = Message(place, "1", "someone", "zeige Fundament @Ada", NOON, people=(ADA,))
+    unsure = replace(edition(), index=Unsure())  # type: ignore[arg-type]
+    reply, _ = answer(message, State(), unsure)
     assert reply.mention is None
     assert reply.outcome is not Outcome.ANSWER
+    assert [o.entry for o in reply.options[:2]] == ["keller", "wand"]
 
 
 def test_personal_data_is_pointed_out_and_goes_nowhere() -> None:
