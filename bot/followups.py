@@ -33,6 +33,7 @@ from bot.replies import (
     sources,
     together,
 )
+from bot.splitting import coordinated
 from bot.turn import Answered, Turn
 
 LINKED = ("who", "cost", "duration", "contact", "advantages", "disadvantages")
@@ -110,6 +111,8 @@ def of_named(turn: Turn) -> Answered | None:
     names = named_in(turn.view.base, turn.text)
     member = turn.view.entry(names[0]) if len(names) == 1 else None
     cue = turn.cue(OF_A_NAMED)
+    if len(coordinated(turn.text)) > 1:  # „… und welche Rollen gibt es?“ is another question
+        return None
     if member is None or cue is None or not all(w.isdecimal() for w in cue.own):
         return None
     state = replace(turn.state, topic=member.id, shown=member.id, question=question_kept(turn.text))

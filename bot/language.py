@@ -186,7 +186,7 @@ _GERMAN_NUMBERS = {
         for n, word in enumerate(_ORDINALS, 1)
         for ending in ("e", "er", "en", "es", "em", "ens")
     },
-    "zwo": "2",
+    **dict.fromkeys(("zwo", "zwote", "zwoten"), "2"),
     **_ROMAN,
 }
 _ENGLISH_NUMBERS = {
