@@ -37,7 +37,7 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value] if value is not None else []
 
 
-@pytest.mark.parametrize("turns", _dialogues())
+@pytest.mark.parametrize("turns", [*_dialogues()])
 def test_dialogue(turns: list[dict[str, Any]]) -> None:
     states: dict[str, State] = {}
     offers: dict[str, Reply] = {}
