@@ -77,17 +77,21 @@ def hand_over(turn: Turn, *, callback: bool) -> Answered:
 
 
 _LAST = -1
-_ENGLISH = {"one": "1", "second": "2"}  # no numbers among German words
+_SECOND, _ONE = "second", "one"  # no numbers among German words
 
 
 def _numbers(turn: Turn) -> list[int] | None:
     """The numbers that the message is made of, beside words like „die“ or „Nummer“."""
     numbers, others = [], []
-    for word in (_ENGLISH.get(w, w) for w in turn.said):
+    for word in turn.said:
         if word.isdecimal() and len(word) <= MAX_DIGITS:
             numbers.append(int(word))
+        elif word == _SECOND:
+            numbers.append(2)
         else:
             others.append(word)
+    if not numbers and _ONE in others:  # in „the second one“ it is no number
+        numbers.append(1)
     last = turn.cue(["last_choice"])
     if not numbers and last and turn.cues.only("choice", last.rest):
         return [_LAST]
