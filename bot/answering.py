@@ -112,6 +112,8 @@ def _phrase(turn: Turn, cue: Cue) -> Answered | None:
         return feedback.feedback(turn, cue.kind)
     if cue.kind == "complete":
         return ask(turn)
+    if cue.kind == "spelled_out" and len(cue.own) == 1:  # the abbreviation alone is asked for
+        return ask(turn.saying(cue.own[0]))
     if is_command(turn, cue):
         return command(turn, cue.kind)
     if is_followup(cue.kind) and (turn.state.shown or _needs_topic(turn, cue)):

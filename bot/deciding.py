@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bot.knowledge import Entry, Kind
 from bot.matching import Match
-from bot.members import SURE, named_in, narrowed, titled
+from bot.members import SURE, named_in, narrowed, subjects, titled
 from bot.turn import Turn
 
 ANSWER = 0.35  # from this confidence on the best entry is the answer
@@ -16,6 +16,9 @@ AHEAD = 0.2  # by so much a gap must be surer than every answer to be shown inst
 LEAST_CHOICE = 0.1  # an entry below is no choice
 GAP = 0.3  # from this confidence on an honest "the source does not say it" is shown
 NEAR = 0.04  # an entry below is not near enough to be named
+BY_WORDS_GAP = "gap:"
+"""Prefix of cues that lead to the gap with the id that follows."""
+
 MAX_WEIGHED = 5  # matches that are looked at
 MAX_CHOICES = 3
 MAX_NEAR = 2
@@ -36,6 +39,11 @@ def decide(turn: Turn, text: str | None = None) -> Decision:
     asked = turn.text if text is None else text
     if named := _only_named(turn, asked):
         return Decision(named, score=SURE)
+    if gap := _gap_by_words(turn, asked):
+        return Decision(gap, score=SURE)
+    own = turn.cues.own(turn.cues.tokens(asked))
+    if len(beside := subjects(turn.view.base, own)) > 1:
+        return Decision(choices=turn.view.known(beside)[:MAX_CHOICES], score=SURE)
     return decided(turn, narrowed(turn.view.base, asked, turn.match(asked))[:MAX_WEIGHED])
 
 
@@ -48,6 +56,13 @@ def _only_named(turn: Turn, text: str) -> Entry | None:
         return turn.view.entry(titled(turn.view.base, own))
     names = named_in(turn.view.base, text)
     return turn.view.entry(names[0]) if len(names) == 1 else None
+
+
+def _gap_by_words(turn: Turn, text: str) -> Entry | None:
+    """The honest gap that words which occur together ask for, whatever else is said."""
+    found = turn.cues.find(turn.cues.tokens(text))
+    kind = next((c.kind for c in found if c.kind.startswith(BY_WORDS_GAP)), "")
+    return turn.view.entry(kind.removeprefix(BY_WORDS_GAP)) if kind else None
 
 
 def decided(turn: Turn, matches: Sequence[Match]) -> Decision:

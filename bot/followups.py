@@ -362,7 +362,7 @@ def _more(turn: Turn, topic: Entry) -> Answered:
     targets = next_steps(turn.view, entry)
     text = turn.say("no_more", title=entry.title)
     reply, state = listed(turn, text, targets)
-    return replace(reply, entry=entry.id), state
+    return replace(reply, outcome=Outcome.ANSWER, entry=entry.id), state
 
 
 def _again(turn: Turn, topic: Entry) -> Answered:

@@ -72,6 +72,18 @@ def titled(base: KnowledgeBase, said: Sequence[str]) -> str | None:
     return next((i for s in base.series for i in s.entries if i in ids), None)
 
 
+def subjects(base: KnowledgeBase, said: Sequence[str]) -> list[str]:
+    """The members of series that bare words name („Planung Prüfung“), one by each word.
+
+    None where a word is in the title of no member or of several.
+    """
+    members = {i for s in base.series for i in s.entries}
+    owners = [members & _title_words(base).get(word, frozenset()) for word in said]
+    if any(len(ids) != 1 for ids in owners):
+        return []
+    return list(dict.fromkeys(i for ids in owners for i in ids))
+
+
 @lru_cache(maxsize=8)
 def _title_words(base: KnowledgeBase) -> Mapping[str, frozenset[str]]:
     """Which entries have a word in their title."""

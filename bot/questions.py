@@ -18,6 +18,7 @@ from bot.turn import Answered, Turn
 
 MAX_PARTS = 3
 UNMISTAKABLE = 0.9  # confidence that a message needs which hardly has content of its own
+TITLE_WORDS = 3  # so many words of a title, however common, name the entry
 MAX_READ = 8
 """Questions of a message that are looked up, the longest first."""
 
@@ -51,7 +52,8 @@ def ask(turn: Turn) -> Answered:
         return _several(turn, parts)
     part = parts[0]
     topic = turn.view.entry(turn.state.topic)
-    if topic and part.decision.score < UNMISTAKABLE and _only_points_back(turn):
+    unsure = part.decision.score < UNMISTAKABLE and not _says_title(turn, part.decision.entry)
+    if topic and unsure and _only_points_back(turn):
         return _points_nowhere(turn, topic)
     return reply_to(turn, part.decision, part.text)
 
@@ -60,6 +62,12 @@ def _only_points_back(turn: Turn) -> bool:
     """Whether hardly a word says anything without what was said before."""
     own = turn.cues.own(turn.said)
     return not own or (len(own) == 1 and turn.cues.has("adverb", turn.said))
+
+
+def _says_title(turn: Turn, entry: Entry | None) -> bool:
+    """Whether the message is words of the title, which may all be common („Einer für Alle“)."""
+    title = turn.cues.tokens(entry.title) if entry else []
+    return len(turn.said) >= TITLE_WORDS and set(turn.said) <= set(title)
 
 
 def _points_nowhere(turn: Turn, topic: Entry) -> Answered:

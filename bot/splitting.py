@@ -36,6 +36,7 @@ _AND = re.compile(
     re.IGNORECASE,
 )
 _COMMA = re.compile(rf",\s(?={_QUESTION})", re.IGNORECASE)
+_ANNOUNCED = re.compile(r"^[^:?]{0,80}\b(?:fragen?|questions?)\s?:\s", re.IGNORECASE)
 _BEGINS = re.compile(_QUESTION, re.IGNORECASE)
 _CONJUNCTIONS = ("und", "aber", "also", "and", "but")
 _ASKS = re.compile(r"\?\s*$")
@@ -71,8 +72,10 @@ def _asks(sentence: str, cues: Cues) -> bool:
 def coordinated(sentence: str) -> list[str]:
     """A sentence cut before each „und“ that begins another question.
 
-    In such an enumeration the commas before questions count as well.
+    In such an enumeration the commas before questions count as well.  What only announces
+    them („Wir haben zwei Fragen: …“) is left out.
     """
+    sentence = _ANNOUNCED.sub("", sentence)
     joined = _AND.split(sentence)
     if len(joined) == 1:
         return [sentence.strip()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.matching import Match
-from bot.members import named_in, narrowed, titled
+from bot.members import named_in, narrowed, subjects, titled
 from tests.smallworld import edition
 
 BASE = edition().base
@@ -62,3 +62,16 @@ def test_members_that_are_named(text: str, ids: list[str]) -> None:
 )
 def test_the_word_of_one_title(said: list[str], entry: str | None) -> None:
     assert titled(BASE, said) == entry
+
+
+@pytest.mark.parametrize(
+    ("said", "ids"),
+    [
+        (["keller", "dach"], ["keller", "dach"]),
+        (["dach", "keller", "dach"], ["dach", "keller"]),
+        (["phase", "keller"], []),  # in the title of several
+        (["keller", "kontakt"], []),  # in the title of no member
+    ],
+)
+def test_bare_subjects(said: list[str], ids: list[str]) -> None:
+    assert subjects(BASE, said) == ids
