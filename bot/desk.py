@@ -23,6 +23,7 @@ from bot.chat import (
 from bot.journal import Journal
 from bot.library import Edition
 from bot.privacy import mask
+from bot.tasks import end
 from bot.wording import knowledge_in_force, team_answer
 
 HOLD_S = 15.0  # a standby takes over at the latest after this
@@ -119,9 +120,7 @@ class Desk:
                     return await working
                 log.warning("hold_lost", hold=name)
             finally:
-                for task in (working, losing):
-                    task.cancel()
-                await asyncio.gather(working, losing, return_exceptions=True)
+                await end(working, losing)
                 await self._given_back(name)
 
     async def _taken(self, name: str) -> bool:

@@ -21,6 +21,7 @@ from bot.journal import Journal
 from bot.knowledge import shipped
 from bot.library import Edition, publish
 from bot.store import open_store
+from bot.tasks import end
 from bot.worker import Worker
 from tests.slack_standin import APP_TOKEN, BOT_TOKEN, SECRET, StandIn
 
@@ -96,8 +97,7 @@ async def bot(
         with suppress(TimeoutError):
             async with asyncio.timeout(5):
                 await working
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await end(running)
         await journal.store.close()
 
 

@@ -15,6 +15,7 @@ from bot.journal import Journal
 from bot.knowledge import shipped
 from bot.library import Edition, publish
 from bot.store import open_store
+from bot.tasks import end
 from bot.worker import Worker
 from tests.integration.matrix.asker import Asker
 from tests.integration.matrix.homeserver import PASSWORD, SERVER_NAME, Homeserver
@@ -68,9 +69,7 @@ class Bot:
                 await asyncio.sleep(0.02)
 
     async def stop(self) -> None:
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await end(*self.tasks)
         await self.store.close()
 
     async def refused(self, within_s: float = 20) -> str:
