@@ -82,7 +82,7 @@ class Index:
         self._language = base.language
         self._ids = sorted(base.entries)
         entries = [base.entries[i] for i in self._ids]
-        self._gaps = np.array([e.kind is Kind.GAP for e in entries])
+        self._gaps = np.array([e.kind is Kind.GAP for e in entries], np.bool_)
         rows = [(owner, *p) for owner, entry in enumerate(entries) for p in _phrasings(entry)]
         self._owners = np.array([owner for owner, _, _ in rows], np.int32)
         spoken = [words(text, base.language) for _, text, _ in rows]
@@ -168,9 +168,11 @@ class Index:
 
     def _pool(self, readings: Sequence[_Reading]) -> list[int]:
         """The likeliest entries, then the likeliest gaps."""
-        order = np.argsort(-np.max([r.strength for r in readings], axis=0), kind="stable").tolist()
-        answers = [owner for owner in order if not self._gaps[owner]][:POOL]
-        return answers + [owner for owner in order if self._gaps[owner]][:POOL_OF_GAPS]
+        order = np.argsort(-np.max([r.strength for r in readings], axis=0), kind="stable")
+        gaps = self._gaps[order]
+        likely: list[int] = order[~gaps][:POOL].tolist()
+        likely += order[gaps][:POOL_OF_GAPS].tolist()
+        return likely
 
     def _evidence(self, owner: int, readings: Sequence[_Reading]) -> Evidence:
         reading = max(readings, key=lambda r: float(r.strength[owner]))

@@ -33,6 +33,7 @@ SYNONYM = 0.7
 PAIR = 0.5
 GRAM_SIZES = (3, 4, 5)
 LONGEST_SYNONYM = 4  # words
+BLOCK = 20_000  # phrasings whose n-grams are counted at once: more need more memory
 MOST_WORDS = 60  # of a question; what follows is not read
 
 # A word that the base lacks counts by how rare it is in the language (Zipf scale): everyday
@@ -210,13 +211,16 @@ class Encoder:
             word: np.array([ids.setdefault(gram, len(ids)) for gram in _grams(word)], np.int64)
             for word in dict.fromkeys(word for row in rows for word in row)
         }
-        pieces = [of_word[word] for row in rows for word in row]
-        lengths = [sum(len(of_word[word]) for word in row) for row in rows]
-        keys = np.repeat(np.arange(len(rows)), lengths) * np.int64(len(ids) or 1)
-        keys, counts = np.unique(keys + np.concatenate([_NONE, *pieces]), return_counts=True)
-        numbers, grams = np.divmod(keys, len(ids) or 1)
-        starts = np.searchsorted(numbers, np.arange(len(rows) + 1))
-        return Rows(starts, grams.astype(np.int32), (1 + np.log(counts)).astype(np.float32))
+        blocks = [
+            _counted([[of_word[word] for word in row] for row in rows[start : start + BLOCK]])
+            for start in range(0, len(rows), BLOCK)
+        ]
+        counts = np.concatenate([np.zeros(1, np.int64), *(np.diff(b.starts) for b in blocks)])
+        return Rows(
+            np.cumsum(counts),
+            np.concatenate([np.zeros(0, np.int32), *(b.ids for b in blocks)]),
+            np.concatenate([np.zeros(0, np.float32), *(b.weights for b in blocks)]),
+        )
 
     def _split_grams(self, word: str) -> tuple[tuple[int, ...], int]:
         """The ids of a word's n-grams, and how many the base lacks."""
@@ -264,7 +268,17 @@ class Encoder:
         return meaning
 
 
-_NONE = np.zeros(0, np.int64)
+def _counted(rows: Sequence[Sequence[npt.NDArray[np.int64]]]) -> Rows:
+    """The n-grams of each row, with 1 + log of how often they stand in it."""
+    lengths = [sum(map(len, pieces)) for pieces in rows]
+    grams = np.concatenate([np.zeros(0, np.int64), *(p for pieces in rows for p in pieces)])
+    size = int(grams.max(initial=0)) + 1
+    keys, counts = np.unique(
+        np.repeat(np.arange(len(rows)), lengths) * size + grams, return_counts=True
+    )
+    numbers, grams = np.divmod(keys, size)
+    starts = np.searchsorted(numbers, np.arange(len(rows) + 1))
+    return Rows(starts, grams.astype(np.int32), (1 + np.log(counts)).astype(np.float32))
 
 
 def _grams(word: str) -> list[str]:
