@@ -77,6 +77,7 @@ class Slack:
             self.workspace, self.team = space.me.team, space.team
             self._courier = Courier(space.client, pool, space.me, space.lookup, self._refused)
             reception = Reception(desk, space, self._missed)
+            refusal: Exception | None = None  # raised below: in `except*` some Pythons wrap it
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._listen(space, reception))
@@ -84,10 +85,12 @@ class Slack:
                     group.create_task(self._beat(desk, space))
                     group.create_task(_wait_for(self._gave_up))
             except* CredentialRefused as refused:
-                raise refused.exceptions[0] from None
+                refusal = refused.exceptions[0]
             finally:
                 self._sockets = self._endpoint = None
                 reception.close()
+            if refusal:
+                raise refusal
 
     async def deliver(self, delivery: Delivery) -> Posted:
         """Post the reply, exactly once under `delivery.key` as far as the room shows it."""

@@ -70,14 +70,17 @@ class Sockets:
 
     async def run(self) -> None:
         """Until cancelled.  Raises `Refused` where the first connection is refused for good."""
+        refusal: Exception | None = None  # raised below: in `except*` some Pythons wrap it
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._count):
                     group.create_task(self._keep_one())
         except* Refused as refused:
-            raise refused.exceptions[0] from None
+            refusal = refused.exceptions[0]
         finally:
             await self._leave()
+        if refusal:
+            raise refusal
 
     async def _keep_one(self) -> None:
         failures = 0

@@ -45,7 +45,7 @@ def test_a_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
         env={**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout
+    assert done.stdout or done.stderr  # `lotse check` has nothing to list, and says so
 
 
 @pytest.mark.parametrize("command", [c for c in readme_commands() if c.startswith("make")])
