@@ -126,18 +126,16 @@ class Index:
     def explain(self, question: str, entry: str) -> Explanation:
         """Which words of the question were found in the entry, and how."""
         terms = self._terms[self._ids.index(entry)]
-        question_ = self._encoder.encode(question)
+        encoded = self._encoder.encode(question)
         matched: list[WordMatch] = []
-        for found in question_.found:
+        for found in encoded.found:
             there = [r for r in found.relations if r.term in terms]
             if there:
                 best = max(there, key=lambda r: r.similarity)
                 term = self._encoder.vocabulary.terms[best.term]
                 matched.append(WordMatch(found.word, term, best.how))
         seen = {word for match in matched for word in match.word.split()}
-        return Explanation(
-            entry, tuple(matched), tuple(w for w in question_.words if w not in seen)
-        )
+        return Explanation(entry, tuple(matched), tuple(w for w in encoded.words if w not in seen))
 
     # --- reading the question ---------------------------------------------------
 
@@ -154,14 +152,17 @@ class Index:
 
     def _reading(self, text: Encoded) -> _Reading:
         similarity = self._postings.similarities(text.vector, len(self._owners))
-        size = len(self._ids)
         nearest = np.maximum.reduceat(similarity, self._starts)
-        density = np.bincount(self._owners, similarity * similarity, size).astype(np.float32)
+        if self._lesson:
+            strength = self._lesson.apply(similarity)
+        else:
+            density = np.bincount(self._owners, similarity * similarity, len(self._ids))
+            strength = density.astype(np.float32)
         return _Reading(
             found=[(found, self._tellingness(found)) for found in text.found],
             stems=frozenset(text.stems),
             known=float(text.vector.weights @ text.vector.weights),
-            strength=self._lesson.apply(similarity) if self._lesson else density,
+            strength=strength,
             nearest=nearest,
             length=len(text.words),
         )
@@ -203,8 +204,8 @@ class Index:
 
     def _terms_of_entries(self) -> list[frozenset[int]]:
         rows = self._encoder.rows
-        words = rows.ids < len(self._encoder.vocabulary.terms)
-        ids, owners = rows.ids[words], self._owners[rows.numbers[words]]
+        of_words = rows.ids < len(self._encoder.vocabulary.terms)
+        ids, owners = rows.ids[of_words], self._owners[rows.numbers[of_words]]
         cuts = np.searchsorted(owners, np.arange(1, len(self._ids)))
         return [frozenset(terms.tolist()) for terms in np.split(ids, cuts)]
 
