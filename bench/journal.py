@@ -41,7 +41,7 @@ async def measure(name: str, url: str, questions: int, edition: Edition) -> str:
     await journal.open()
     adapter = FakeAdapter(on=False)
     worker = Worker(journal, [adapter], lambda: edition, owner="bench")
-    desk = Desk(journal, lambda: edition, limit_per_minute=1_000_000, wake=worker.wake)
+    desk = Desk(journal, lambda: edition, worker, limit_per_minute=1_000_000)
     running = asyncio.ensure_future(worker.run())
     waited: list[float] = []
 

@@ -1,9 +1,8 @@
-"""The counter where adapters hand things in: masks, limits, journals, and wakes the worker."""
+"""The counter where adapters hand things in: masks, limits, journals, gives to the worker."""
 
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from bot.library import Edition
 from bot.privacy import mask
 from bot.tasks import end
 from bot.wording import knowledge_in_force, team_answer
+from bot.worker import Worker
 
 HOLD_S = 15.0  # a standby takes over at the latest after this
 HOLD_RENEWED_S = 3.0
@@ -36,35 +36,42 @@ log = structlog.get_logger("lotse.desk")
 class Desk:
     """Implements `bot.chat.Desk` on a journal.
 
-    `wake` tells the worker that there is work; `owner` is the process's name in its holds,
-    under which a successor that knows it to be dead may take them over at once.
+    The worker's name stands in the process's holds, too: a successor that knows it to be dead
+    may take them over at once.
     """
 
     def __init__(
         self,
         journal: Journal,
         edition: Callable[[], Edition],
+        worker: Worker,
         *,
         limit_per_minute: int,
-        wake: Callable[[], None] = lambda: None,
-        owner: str = "",
     ) -> None:
         self._journal = journal
         self._edition = edition
+        self._worker = worker
         self._limit = limit_per_minute
-        self._wake = wake
-        self._owner = owner or uuid.uuid4().hex
 
     async def receive(
         self, messages: Sequence[Message], *, cursor: tuple[str, str] | None = None
     ) -> None:
         masked = [self._masked(message) for message in messages]
-        await self._journal.receive(masked, cursor, self._limit)
-        self._wake()
+        jobs = await self._journal.receive(
+            masked,
+            cursor,
+            self._limit,
+            owner=self._worker.owner,
+            room=self._worker.room(messages),
+        )
+        self._worker.take(jobs)
+        if len(jobs) < len(messages):
+            self._worker.wake()
+        await self._journal.store.sync()  # the answer need not wait for the disk, only the ack
 
     async def retracted(self, conversation: Conversation, message_id: str) -> None:
         await self._journal.retracted(conversation, message_id)
-        self._wake()
+        self._worker.wake()
 
     async def rated(self, feedback: Feedback) -> None:
         await self._journal.rated(feedback)
@@ -72,14 +79,14 @@ class Desk:
     async def joined(self, conversation: Conversation, message_id: str) -> None:
         begun = Message(conversation, message_id, "", "", datetime.now(UTC), direct=True)
         await self._journal.joined(begun)
-        self._wake()
+        self._worker.wake()
 
     async def team_answered(self, team: Conversation, posted: str, text: str) -> bool:
         edition, said = self._edition(), _storable(text[:MAX_CHARACTERS])
         known = await self._journal.team_answered(
             team, posted, lambda question: team_answer(edition, question, said)
         )
-        self._wake()
+        self._worker.wake()
         return known
 
     async def team_noted(self, team: Conversation, posted: str) -> bool:
@@ -96,7 +103,7 @@ class Desk:
 
     async def shown(self, key: str, message: Message) -> bool:
         known = await self._journal.shown(key, self._masked(message))
-        self._wake()
+        self._worker.wake()
         return known
 
     async def preview(self, text: str) -> Reply:
@@ -125,7 +132,7 @@ class Desk:
 
     async def _taken(self, name: str) -> bool:
         try:
-            return await self._journal.take(name, self._owner, HOLD_S)
+            return await self._journal.take(name, self._worker.owner, HOLD_S)
         except StoreUnavailable:
             return False
 
@@ -137,7 +144,7 @@ class Desk:
             await asyncio.sleep(HOLD_RENEWED_S)
             try:
                 asked = loop.time()
-                if not await self._journal.take(name, self._owner, HOLD_S):
+                if not await self._journal.take(name, self._worker.owner, HOLD_S):
                     return
                 renewed = asked
             except StoreUnavailable:
@@ -145,7 +152,7 @@ class Desk:
 
     async def _given_back(self, name: str) -> None:
         try:
-            await self._journal.give_back(name, self._owner)
+            await self._journal.give_back(name, self._worker.owner)
         except StoreUnavailable:
             log.warning("hold_not_given_back", hold=name)  # it runs out by itself
 

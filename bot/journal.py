@@ -12,9 +12,9 @@ import hashlib
 import hmac
 import json
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, and_, delete, func, or_, select, update
 
@@ -45,6 +45,11 @@ from bot.tables import (
 )
 
 __all__ = ["Dead", "HandOver", "Item", "Job", "Journal", "LeaseLost", "Removed", "Stats", "key_of"]
+
+
+MANY = 20  # messages handed in at once: not written on the event loop
+
+T = TypeVar("T")
 
 
 class LeaseLost(Exception):
@@ -99,46 +104,80 @@ class Journal:
 
     async def open(self) -> None:
         """Make or migrate the tables.  Raises `StoreUnavailable`, also for a newer store."""
-        await self.store.write(migrate, durable=True)
+        await self._write_durably(migrate, much=True)
+
+    async def _write_durably(self, work: Callable[[Connection], T], *, much: bool = False) -> T:
+        result = await self.store.write(work, much=much)
+        await self.store.sync()
+        return result
 
     # --- taking in ---
 
     async def receive(
-        self, messages: Sequence[Message], cursor: tuple[str, str] | None, limit: int
-    ) -> None:
-        """Write what is new; beyond `limit` a minute and person it is refused, said once."""
+        self,
+        messages: Sequence[Message],
+        cursor: tuple[str, str] | None,
+        limit: int,
+        *,
+        owner: str = "",
+        room: int = 0,
+    ) -> list[Job]:
+        """Write what is new; beyond `limit` a minute and person it is refused, said once.
 
-        def work(connection: Connection) -> None:
+        Up to `room` of the rows, each the only open one of its conversation, are leased to
+        `owner` at once.  Committed when it returns; on the disk after `store.sync`.
+        """
+
+        def work(connection: Connection) -> list[Job]:
+            jobs: list[Job] = []
             for message in messages:
-                self._take_in(connection, message, limit)
+                job = self._take_in(connection, message, limit, owner if len(jobs) < room else "")
+                jobs += [job] if job else []
             if cursor:
                 sql.put(connection, cursors, {"name": cursor[0]}, {"value": cursor[1]})
+            return jobs
 
-        await self.store.write(work, durable=True)
+        return await self.store.write(work, much=len(messages) > MANY)
 
-    def _take_in(self, connection: Connection, message: Message, limit: int) -> None:
+    def _take_in(
+        self, connection: Connection, message: Message, limit: int, owner: str
+    ) -> Job | None:
+        """Write a message unless it is known; what there is to do, where it was leased."""
         asker = self.hash(message.conversation, message.asker)
         edits = key_of(message.conversation, message.replaces) if message.replaces else ""
-        row = sql.insert_message(connection, Purpose.ANSWER, message, asker=asker, replaces=edits)
+        found = sql.standing(connection, message.conversation) if owner else None
+        lease = uuid.uuid4().hex if found and not found.busy else None
+        row = sql.insert_message(
+            connection,
+            Purpose.ANSWER,
+            message,
+            asker=asker,
+            replaces=edits,
+            lease=lease,
+            owner=owner if lease else None,
+        )
         if row is None:
-            return
+            return None
         if edits:
             sql.supersede(connection, edits)
-        if not limit or not sql.is_too_much(connection, row, message.conversation, asker, limit):
-            return
-        connection.execute(
-            update(inbox)
-            .where(inbox.c.id == row)
-            .values(state=State.REFUSED, message=None, text=None, done=now())
-        )
+        if limit and sql.is_too_much(connection, row, message.conversation, asker, limit):
+            self._refuse(connection, row, message, asker)
+            return None
+        if not (lease and found):
+            return None  # its turn comes when what is before it is done
+        return sql.new_job(connection, row, lease, message, edits, found)
+
+    def _refuse(self, connection: Connection, row: int, message: Message, asker: str) -> None:
+        refused = {"state": State.REFUSED, "message": None, "text": None, "lease": None}
+        connection.execute(update(inbox).where(inbox.c.id == row).values(**refused, done=now()))
         if not sql.was_told(connection, asker):
             notice = replace(message, id=f"limit:{message.id}", text="")
             sql.insert_message(connection, Purpose.NOTICE, notice, asker=asker)
 
     async def joined(self, message: Message) -> None:
         """A greeting is due; `message` stands for the event that began the conversation."""
-        await self.store.write(
-            lambda c: sql.insert_message(c, Purpose.GREETING, message, asker=None), durable=True
+        await self._write_durably(
+            lambda c: sql.insert_message(c, Purpose.GREETING, message, asker=None)
         )
 
     async def shown(self, key: str, message: Message) -> bool:
@@ -163,7 +202,7 @@ class Journal:
             )
             return True
 
-        return await self.store.write(work, durable=True)
+        return await self._write_durably(work)
 
     async def team_answered(
         self, team: Conversation, posted: str, make: Callable[[str], Reply]
@@ -193,7 +232,7 @@ class Journal:
                 )
             return True
 
-        return await self.store.write(work, durable=True)
+        return await self._write_durably(work)
 
     async def team_noted(self, team: Conversation, posted: str) -> bool:
         """The team wants the question in the knowledge: remember that, change nothing."""
@@ -204,7 +243,7 @@ class Journal:
                 connection.execute(update(items).where(items.c.id == item.id).values(noted=True))
             return item is not None
 
-        return await self.store.write(work, durable=True)
+        return await self._write_durably(work)
 
     async def retracted(self, conversation: Conversation, message_id: str) -> None:
         """Purge the message and its edits; cancel or withdraw what answered them."""
@@ -220,7 +259,7 @@ class Journal:
                 same = and_(items.c.asker == row.asker, items.c.question == row.text)
                 sql.drop_items(connection, or_(items.c.inbox == row.id, same))
 
-        await self.store.write(work, durable=True)
+        await self._write_durably(work)
 
     async def rated(self, given: Feedback) -> None:
         """Note, change or take back a rating of the answer posted as `given.posted`."""
@@ -275,24 +314,19 @@ class Journal:
         erases = any(isinstance(event, Erase) for event in reply.events)
 
         def work(connection: Connection) -> Reply | None:
-            held = connection.execute(sql.HELD, sql.fence(job)).first()
-            if held is None:
-                return None
             said = replace(reply, events=())
-            for event in reply.events:
-                if isinstance(event, Erase):
-                    removed = sql.erase(connection, [held.asker], keep=job.id)
-                    said = word_removed(said, removed) if word_removed else said
-                elif held.asker:
-                    sql.remember(connection, job, event, held.asker, hand_over)
-            values = {
-                "reply": sql.reply_json.dump_json(said).decode(),
-                "outcome": reply.outcome if job.purpose is Purpose.ANSWER else None,
-                "entry": reply.entry,
-            }
-            connection.execute(
-                sql.ANONYMOUSLY_ANSWERED if erases else sql.ANSWERED, sql.fence(job) | values
-            )
+            if reply.events:
+                held = connection.execute(sql.HELD, sql.fence(job)).first()
+                if held is None:
+                    return None
+                for event in reply.events:
+                    if isinstance(event, Erase):
+                        removed = sql.erase(connection, [held.asker], keep=job.id)
+                        said = word_removed(said, removed) if word_removed else said
+                    elif held.asker:
+                        sql.remember(connection, job, event, held.asker, hand_over)
+            if not sql.store_answer(connection, job, said, anonymously=erases):
+                return None
             if job.keeps_state and job.purpose in (Purpose.ANSWER, Purpose.GREETING):
                 sql.keep_state(connection, job, None if erases else state)
             return said
@@ -309,17 +343,9 @@ class Journal:
         """
         keeps_reply = job.purpose is Purpose.ANSWER and not (job.reply and job.reply.mention)
 
-        def work(connection: Connection) -> bool | None:
-            closing = sql.DELIVERED if keeps_reply else sql.DELIVERED_AND_FORGOTTEN
-            if connection.execute(closing, sql.fence(job)).rowcount != 1:
-                return None
-            for part, name in enumerate(posted.ids):
-                where = sql.posted_key(job.message.conversation, name)
-                values = {**where, "inbox": job.id, "part": part}
-                connection.execute(sql.posting(connection.dialect.name), values)
-            return sql.has_more(connection, job.message.conversation)
-
-        more = await self.store.write(work)
+        more = await self.store.write(
+            lambda c: sql.close(c, job, posted, keeps_reply=keeps_reply), soon=True
+        )
         if more is None:
             raise LeaseLost
         return more
@@ -353,15 +379,15 @@ class Journal:
             lambda c: c.execute(update(inbox).where(sql.leased(job)).values(**closed)).rowcount
         )
 
-    async def renew(self, owner: str) -> None:
-        """The worker lives: its leases run on."""
-        mine = and_(inbox.c.owner == owner, inbox.c.lease.isnot(None), TO_DO)
+    async def renew(self, owner: str, rows: Collection[int]) -> None:
+        """The worker lives and has these rows in hand: their leases run on.
+
+        What it was given and never got, for it was cancelled meanwhile, runs out.
+        """
+        in_hand = and_(inbox.c.id.in_(rows), inbox.c.owner == owner, inbox.c.lease.isnot(None))
+        renewed = {"leased_until": now() + sql.LEASE_S}
         await self.store.write(
-            lambda c: (
-                c.execute(
-                    update(inbox).where(mine).values(leased_until=now() + sql.LEASE_S)
-                ).rowcount
-            )
+            lambda c: c.execute(update(inbox).where(in_hand, TO_DO).values(**renewed)).rowcount
         )
 
     async def release(self, owner: str) -> int:
@@ -469,7 +495,7 @@ class Journal:
 
     async def purge(self, days: int, days_handed_over: int) -> int:
         """Delete texts whose time is over.  How many rows lost something."""
-        return await self.store.write(lambda c: sql.purge(c, days, days_handed_over))
+        return await self.store.write(lambda c: sql.purge(c, days, days_handed_over), much=True)
 
     async def hashes(self, person: str) -> list[str]:
         """Every hash that `person` (the platform's id) may be known by here."""
@@ -480,7 +506,7 @@ class Journal:
     async def erase(self, person: str) -> Removed:
         """Remove everything about `person` (the platform's id), on all platforms."""
         hashes = await self.hashes(person)
-        return await self.store.write(lambda c: sql.erase(c, hashes), durable=True)
+        return await self._write_durably(lambda c: sql.erase(c, hashes), much=True)
 
     async def export(self, person: str) -> dict[str, list[dict[str, Any]]]:
         """Everything that is stored about `person`, as plain data."""

@@ -90,9 +90,8 @@ class Service:
         self._desk = Desk(
             journal,
             lambda: library.edition,
+            self._worker,
             limit_per_minute=settings.limit_per_minute,
-            wake=self._worker.wake,
-            owner=seat.owner,
         )
         self._health = Health(journal, self._metrics, self._readiness)
 

@@ -1,6 +1,6 @@
 """The SQL of the journal: each function is a part of one transaction on a connection.
 
-What every question needs is built once, for building a statement costs more than running it.
+What every question needs stands in `Often`, for SQLAlchemy costs more than the database.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -18,6 +18,7 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
+    Executable,
     Row,
     Select,
     Table,
@@ -48,6 +49,7 @@ from bot.chat import (
     Reply,
     Unanswered,
 )
+from bot.often import Often
 from bot.store import now
 from bot.tables import (
     TO_DO,
@@ -127,14 +129,12 @@ def insert_into(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
-@cache
-def _inserting(dialect: str) -> Any:
-    statement = insert_into(dialect, inbox).values(received=now())
+def _inserting(dialect: str, **values: Any) -> Executable:
+    statement = insert_into(dialect, inbox).values(received=now(), **values)
     return statement.on_conflict_do_nothing().returning(inbox.c.id)
 
 
-@cache
-def posting(dialect: str) -> postgresql.Insert | sqlite.Insert:
+def _posting(dialect: str) -> Executable:
     statement = insert_into(dialect, posted_messages)
     renewed = {"inbox": statement.excluded.inbox, "part": statement.excluded.part}
     key = ["adapter", "workspace", "room", "posted"]
@@ -197,19 +197,9 @@ HELD = select(inbox.c.asker).where(
     inbox.c.lease == bindparam("the_lease"),
     inbox.c.state == State.OPEN,
 )
-ANSWERED = _by_worker(
+_ANSWERED = _by_worker(
     reply=bindparam("reply"), outcome=bindparam("outcome"), entry=bindparam("entry"), attempts=1
-)
-ANONYMOUSLY_ANSWERED = ANSWERED.values(asker=None, text=None)
-DELIVERED = _by_worker(
-    state=case((inbox.c.withdraw, State.WITHDRAWING), else_=State.DONE),
-    done=now(),
-    message=None,
-    lease=None,
-    leased_until=0,
-    due=0,
-)
-DELIVERED_AND_FORGOTTEN = DELIVERED.values(reply=None)
+).returning(inbox.c.id)
 _IN_CONVERSATION: dict[str, BindParameter[str]] = {
     n: bindparam(f"the_{n}") for n in ("adapter", "workspace", "room", "thread")
 }
@@ -223,18 +213,40 @@ _ASKED_BY_PERSON = _ASKED_LATELY.where(inbox.c.asker == bindparam("the_asker"))
 _ASKED_IN_THREAD = _ASKED_LATELY.where(
     *(inbox.c[name] == value for name, value in _IN_CONVERSATION.items())
 )
-_MORE_TO_DO = (
-    select(inbox.c.id)
-    .where(TO_DO, *(inbox.c[name] == value for name, value in _IN_CONVERSATION.items()))
-    .limit(1)
+_THREAD = (
+    select(threads.c.state, threads.c.before, threads.c.last)
+    .where(*(threads.c[name] == value for name, value in _IN_CONVERSATION.items()))
+    .subquery()
 )
-_THREAD = select(threads.c.state, threads.c.before, threads.c.last).where(
-    *(threads.c[name] == value for name, value in _IN_CONVERSATION.items())
+_TO_DO_IN_CONVERSATION = and_(
+    TO_DO, *(inbox.c[name] == value for name, value in _IN_CONVERSATION.items())
+)
+_STANDING = select(
+    select(inbox.c.id).where(_TO_DO_IN_CONVERSATION).exists().label("busy"), _THREAD
+).select_from(select(true().label("always")).subquery().outerjoin(_THREAD, true()))
+_others = inbox.alias("others")
+_DELIVERED = _by_worker(
+    state=case((inbox.c.withdraw, State.WITHDRAWING), else_=State.DONE),
+    done=now(),
+    message=None,
+    lease=None,
+    leased_until=0,
+    due=0,
+).returning(
+    or_(
+        inbox.c.withdraw,
+        select(_others.c.id)
+        .where(
+            is_to_do(_others.c.state),
+            _others.c.id != bindparam("the_id"),
+            *(_others.c[name] == value for name, value in _IN_CONVERSATION.items()),
+        )
+        .exists(),
+    )
 )
 
 
-@cache
-def _keeping(dialect: str, again: bool) -> postgresql.Insert | sqlite.Insert:
+def _keeping(dialect: str, again: bool) -> Executable:
     """Store a thread's state; `again`: for an edit, which starts where its question started."""
     statement = insert_into(dialect, threads).values(answered=now())
     renewed = {"state": statement.excluded.state, "answered": now()}
@@ -243,6 +255,18 @@ def _keeping(dialect: str, again: bool) -> postgresql.Insert | sqlite.Insert:
     return statement.on_conflict_do_update(
         index_elements=["adapter", "workspace", "room", "thread"], set_=renewed
     )
+
+
+_insert = Often(_inserting)
+_insert_leased = Often(partial(_inserting, leased_until=now() + LEASE_S, claims=1))
+_stand = Often(lambda _: _STANDING)
+_answer = Often(lambda _: _ANSWERED)
+_answer_anonymously = Often(lambda _: _ANSWERED.values(asker=None, text=None))
+_keep = Often(partial(_keeping, again=False))
+_keep_again = Often(partial(_keeping, again=True))
+_deliver = Often(lambda _: _DELIVERED)
+_deliver_and_forget = Often(lambda _: _DELIVERED.values(reply=None))
+_post = Often(_posting)
 
 
 def fence(job: Job) -> dict[str, Any]:
@@ -302,6 +326,8 @@ def insert_message(
     replaces: str = "",
     reply: str | None = None,
     entry: str | None = None,
+    lease: str | None = None,
+    owner: str | None = None,
 ) -> int | None:
     """Write a row unless its key is known; its id, None where it was known."""
     message_id = message_id or message.id
@@ -317,8 +343,11 @@ def insert_message(
         "asker": asker,
         "reply": reply,
         "entry": entry,
+        "lease": lease,
+        "owner": owner,
     }
-    return connection.execute(_inserting(connection.dialect.name), row).scalar()
+    found = (_insert_leased if lease else _insert)(connection, row)
+    return int(found[0][0]) if found else None
 
 
 def supersede(connection: Connection, key: str) -> None:
@@ -335,8 +364,7 @@ def is_too_much(
     connection: Connection, row: int, conversation: Conversation, asker: str, limit: int
 ) -> bool:
     by_person = connection.execute(_ASKED_BY_PERSON, {"the_row": row, "the_asker": asker})
-    where = {f"the_{name}": value for name, value in _columns(conversation).items()}
-    in_thread = connection.execute(_ASKED_IN_THREAD, {"the_row": row, **where})
+    in_thread = connection.execute(_ASKED_IN_THREAD, {"the_row": row, **_of(conversation)})
     return by_person.scalar_one() >= limit or in_thread.scalar_one() >= PER_THREAD * limit
 
 
@@ -363,7 +391,7 @@ def job_of(connection: Connection, row: Found) -> Job | None:
         )  # fmt: skip
     message = replace(message_json.validate_json(row.message), text=row.text or "")
     replaced = _replaced(connection, row.replaces) if row.replaces else ()
-    state, keeps = _thread_state(connection, conversation, row.replaces if replaced else "")
+    state, keeps = _start(standing(connection, conversation), row.replaces if replaced else "")
     return Job(
         id=row.id,
         lease=row.lease,
@@ -379,27 +407,70 @@ def job_of(connection: Connection, row: Found) -> Job | None:
     )
 
 
-def has_more(connection: Connection, conversation: Conversation) -> bool:
-    """Whether anything of the conversation is still to be answered or withdrawn."""
-    where = {f"the_{name}": value for name, value in _columns(conversation).items()}
-    return connection.execute(_MORE_TO_DO, where).first() is not None
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a conversation stands: `busy` while something is to do in it, and its thread's row."""
+
+    busy: bool
+    state: str | None
+    before: str | None
+    last: str | None
 
 
-def _thread_state(
-    connection: Connection, conversation: Conversation, edited: str
-) -> tuple[str | None, bool]:
+def standing(connection: Connection, conversation: Conversation) -> Standing:
+    return Standing(*_stand(connection, _of(conversation))[0])
+
+
+def new_job(
+    connection: Connection, row: int, lease: str, message: Message, replaces: str, found: Standing
+) -> Job:
+    """What there is to do for a message just written and leased; `found` is from before it."""
+    replaced = _replaced(connection, replaces) if replaces else ()
+    state, keeps = _start(found, replaces if replaced else "")
+    return Job(
+        row, lease, key_of(message.conversation, message.id), Purpose.ANSWER, message, state, keeps,
+        reply=None, attempt=1, failures=0, replaces=replaced,
+    )  # fmt: skip
+
+
+def _of(conversation: Conversation) -> dict[str, str]:
+    return {f"the_{name}": value for name, value in _columns(conversation).items()}
+
+
+def _start(found: Standing, edited: str) -> tuple[str | None, bool]:
     """The state to answer from and whether the new one is kept.
 
     The edit of the thread's last question starts where that question started; the edit of
     an older one starts afresh and leaves the thread as it is.
     """
-    where = {f"the_{name}": value for name, value in _columns(conversation).items()}
-    row = connection.execute(_THREAD, where).first()
-    if row is None:
+    if found.last is None:  # a new thread
         return None, True
     if not edited:
-        return row.state, True
-    return (row.before, True) if row.last == edited else (None, False)
+        return found.state, True
+    return (found.before, True) if found.last == edited else (None, False)
+
+
+def store_answer(connection: Connection, job: Job, reply: Reply, *, anonymously: bool) -> bool:
+    """Put the reply into the outbox; False where the lease is lost."""
+    values = {
+        "reply": reply_json.dump_json(reply).decode(),
+        "outcome": reply.outcome if job.purpose is Purpose.ANSWER else None,
+        "entry": reply.entry,
+    }
+    storing = _answer_anonymously if anonymously else _answer
+    return bool(storing(connection, fence(job) | values))
+
+
+def close(connection: Connection, job: Job, posted: Posted, *, keeps_reply: bool) -> bool | None:
+    """The answer is out.  Whether more is to do in the conversation; None: the lease is lost."""
+    closing = _deliver if keeps_reply else _deliver_and_forget
+    found = closing(connection, fence(job) | _of(job.message.conversation))
+    if not found:
+        return None
+    for part, name in enumerate(posted.ids):
+        where = posted_key(job.message.conversation, name)
+        _post(connection, {**where, "inbox": job.id, "part": part})
+    return bool(found[0][0])
 
 
 def keep_state(connection: Connection, job: Job, state: str | None) -> None:
@@ -409,7 +480,7 @@ def keep_state(connection: Connection, job: Job, state: str | None) -> None:
         "before": job.state if state is not None else None,
         "last": job.key,
     }
-    connection.execute(_keeping(connection.dialect.name, bool(job.replaces)), row)
+    (_keep_again if job.replaces else _keep)(connection, row)
 
 
 def _posted_ids(connection: Connection, row: int) -> tuple[str, ...]:

@@ -21,9 +21,9 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    bindparam,
     func,
     insert,
+    literal_column,
     select,
     text,
     update,
@@ -87,8 +87,7 @@ inbox = Table(
 
 def is_to_do(state: ColumnElement[str]) -> ColumnElement[bool]:
     """Spelt out in the statement, not bound: only so is the partial index below used."""
-    states = [State.OPEN.value, State.WITHDRAWING.value]
-    return state.in_(bindparam("to_do", states, expanding=True, literal_execute=True))
+    return state.in_([literal_column(f"'{s}'") for s in (State.OPEN, State.WITHDRAWING)])
 
 
 TO_DO = is_to_do(inbox.c.state)

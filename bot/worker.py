@@ -1,6 +1,8 @@
-"""The loop that answers: lease a row, compute its reply once, deliver it until it is there.
+"""What answers: computes the reply of a leased row once, delivers it until it is there.
 
-Order is kept within a conversation, and no conversation waits for another.
+The desk gives rows that it has just written; the loop leases what else there is: what waited
+for its conversation, for another try, for a dead worker's lease to run out.  Order is kept
+within a conversation, and no conversation waits for another.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -20,11 +22,13 @@ from bot import wording
 from bot.answering import State, answer
 from bot.chat import (
     Adapter,
+    Conversation,
     CredentialRefused,
     Delivery,
     DeliveryFailed,
     Erase,
     HandedOver,
+    Message,
     Posted,
     Purpose,
     Reply,
@@ -34,8 +38,12 @@ from bot.conversation import CONTEXT
 from bot.journal import HandOver, Job, Journal, LeaseLost
 from bot.library import Edition
 from bot.metrics import Metrics
+from bot.tasks import end
 
-PARALLEL = 32  # deliveries under way at once
+IN_HAND = 256  # rows leased at once; who comes after those waits in the journal
+AT_ONCE = 32  # of these leased in one transaction
+PARALLEL = 32  # of these under way at once
+SHORT = 500  # characters that are thought about right on the event loop
 POLL_S = 1.0  # how soon another process's or a dead worker's row is noticed
 RENEW_S = 5.0
 DELIVERY_S = 90.0  # an adapter that takes longer hangs; its own time-outs are shorter
@@ -69,20 +77,40 @@ class Worker:
         self._journal = journal
         self._adapters = list(adapters)
         self._edition = edition
-        self._owner = owner
+        self.owner = owner
         self._context = context
         self._metrics = metrics or Metrics()
         self._alive = alive
         self._refused = refused
         self._work = asyncio.Event()
         self._stopping = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._behind = True  # there may be rows that nobody has leased
+        self._jobs: dict[asyncio.Task[None], Job] = {}
+        self._slots = asyncio.Semaphore(PARALLEL)
         self._thinking = ThreadPoolExecutor(1, thread_name_prefix="lotse-core")
         self.store_works = True
 
     def wake(self) -> None:
-        """There may be something to do."""
+        """There may be rows to lease."""
+        self._behind = True
         self._work.set()
+
+    def room(self, messages: Sequence[Message]) -> int:
+        """How many new rows may be leased for this worker at once.
+
+        None while older ones wait: who came first is served first.
+        """
+        if self._stopping or self._behind or not messages:
+            return 0
+        adapter = self._adapter(messages[0].conversation)
+        return max(0, IN_HAND - len(self._jobs)) if adapter and adapter.connected() else 0
+
+    def take(self, jobs: Iterable[Job]) -> None:
+        """Work on rows that are leased for this worker."""
+        for job in jobs:
+            task = asyncio.ensure_future(self._handled(job))
+            self._jobs[task] = job
+            task.add_done_callback(self._ended)
 
     async def run(self) -> None:
         """Work until `stop`; then finish what is under way and give the rest back."""
@@ -92,21 +120,21 @@ class Worker:
             while not self._stopping:
                 self._alive()
                 self._work.clear()
-                jobs = await self._claimed()
-                for job in jobs:
-                    self._start(self._handled(job))
-                if self._tasks and loop.time() - renewed >= RENEW_S:
+                claimed = await self._claimed()
+                self.take(claimed)
+                if self._jobs and loop.time() - renewed >= RENEW_S:
                     renewed = loop.time()
-                    await self._quietly(self._journal.renew(self._owner))
-                if not jobs:
+                    rows = [job.id for job in self._jobs.values()]
+                    await self._quietly(self._journal.renew(self.owner, rows))
+                if claimed:
+                    await asyncio.sleep(0)  # let them begin
+                else:
                     await self._wait(POLL_S if self.store_works else STORE_RETRY_S)
-            if self._tasks:
-                await asyncio.wait(self._tasks)
+            if self._jobs:
+                await asyncio.wait(self._jobs)
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            await self._quietly(self._journal.release(self._owner))
+            await end(*self._jobs)
+            await self._quietly(self._journal.release(self.owner))
             self._thinking.shutdown(wait=False, cancel_futures=True)
 
     def stop(self) -> None:
@@ -117,15 +145,17 @@ class Worker:
     # --- the loop ---
 
     async def _claimed(self) -> list[Job]:
-        free = PARALLEL - len(self._tasks)
+        free = min(IN_HAND - len(self._jobs), AT_ONCE)
         routes = [(a.name, a.workspace) for a in self._adapters if a.connected()]
         if free <= 0 or not routes:
             return []
+        self._behind = True  # until it is known that nobody waits
         try:
-            jobs = await self._journal.claim(self._owner, routes, free)
+            jobs = await self._journal.claim(self.owner, routes, free)
         except StoreUnavailable as error:
             self._store_failed(error)
             return []
+        self._behind = len(jobs) == free or self._work.is_set()
         if not self.store_works:
             log.info("store_available")
         self.store_works = True
@@ -145,15 +175,10 @@ class Worker:
         except TimeoutError:
             return
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if len(self._tasks) == PARALLEL:
-            self.wake()  # there was no room for more
-        self._tasks.discard(task)
+        del self._jobs[task]
+        if self._behind and len(self._jobs) == IN_HAND // 2:
+            self._work.set()  # there is room again, worth a claim
 
     async def _quietly(self, work: Coroutine[Any, Any, object]) -> None:
         try:
@@ -164,10 +189,15 @@ class Worker:
     # --- one row ---
 
     async def _handled(self, job: Job) -> None:
-        adapter = self._adapter(job)
+        adapter = self._adapter(job.message.conversation)
+        if adapter is None:
+            return
         try:
-            async with asyncio.timeout(DELIVERY_S):
-                await self._settled(job, adapter)
+            async with self._slots:
+                if self._stopping:
+                    return  # the next process takes it up
+                async with asyncio.timeout(DELIVERY_S):
+                    await self._settled(job, adapter)
         except LeaseLost:
             log.info("lease_lost", adapter=adapter.name)
         except DeliveryFailed as error:
@@ -240,6 +270,8 @@ class Worker:
         if job.purpose is Purpose.NOTICE:
             return wording.too_many(edition), None
         with self._metrics.core_seconds.time():
+            if len(job.message.text) <= SHORT:  # longer ones may take a tenth of a second
+                return _think(job, edition, self._context)
             return await asyncio.get_running_loop().run_in_executor(
                 self._thinking, _think, job, edition, self._context
             )
@@ -269,12 +301,14 @@ class Worker:
         await self._journal.failed(job, wait, counts=counts, unsent=error.unsent)
         asyncio.get_running_loop().call_later(wait + 0.01, self.wake)
 
-    def _adapter(self, job: Job) -> Adapter:
-        where = job.message.conversation
+    def _adapter(self, where: Conversation) -> Adapter | None:
         return next(
-            a
-            for a in self._adapters
-            if a.name == where.adapter and a.workspace in ("", where.workspace)
+            (
+                a
+                for a in self._adapters
+                if a.name == where.adapter and a.workspace in ("", where.workspace)
+            ),
+            None,
         )
 
 
@@ -285,7 +319,7 @@ def back_off(failures: int) -> float:
 
 
 def _think(job: Job, edition: Edition, context: timedelta) -> tuple[Reply, str | None]:
-    """Off the event loop: a hostile question may take a tenth of a second."""
+    """The core, which never fails: whatever breaks in it is said to the asker."""
     greets = job.purpose is Purpose.GREETING
     message = replace(job.message, text=HELLO) if greets else job.message
     try:

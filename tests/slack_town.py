@@ -85,7 +85,7 @@ async def bot(
     journal = Journal(open_store(f"sqlite:///{folder / 'lotse.db'}"), b"key of the tests")
     await journal.open()
     worker = Worker(journal, [adapter], edition, owner=f"test-{id(adapter)}")
-    desk = Desk(journal, edition, limit_per_minute=limit_per_minute, wake=worker.wake)
+    desk = Desk(journal, edition, worker, limit_per_minute=limit_per_minute)
     working = asyncio.ensure_future(worker.run())
     running = asyncio.ensure_future(adapter.run(desk))
     try:

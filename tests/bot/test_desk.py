@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 
 import pytest
 from sqlalchemy import update
@@ -11,6 +12,7 @@ from bot.chat import Outcome, Person
 from bot.desk import Desk
 from bot.journal import Journal
 from bot.tables import holds
+from bot.worker import Worker
 from tests.fakes import edition, eventually, message
 
 
@@ -19,8 +21,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.desk.HOLD_RENEWED_S", 0.02)
 
 
-def desk(journal: Journal) -> Desk:
-    return Desk(journal, edition, limit_per_minute=0)
+def desk(journal: Journal, owner: str = "") -> Desk:
+    worker = Worker(journal, [], edition, owner=owner or uuid.uuid4().hex)
+    return Desk(journal, edition, worker, limit_per_minute=0)
 
 
 class Work:
@@ -64,8 +67,7 @@ async def test_a_process_that_died_holds_up_no_successor(journal: Journal) -> No
     await journal.take("account", "seat-0", 15)
     work = Work()
     work.end.set()
-    again = Desk(journal, edition, limit_per_minute=0, owner="seat-0")
-    await asyncio.wait_for(again.hold("account", work), 2)
+    await asyncio.wait_for(desk(journal, "seat-0").hold("account", work), 2)
     await journal.take("account", "seat-0", 15)
     await journal.inherit("seat-0")
     await asyncio.wait_for(desk(journal).hold("account", work), 2)

@@ -216,12 +216,58 @@ async def test_the_stored_reply_is_delivered_after_a_takeover(journal: Journal) 
 
 async def test_renewing_keeps_a_lease_and_release_frees_it(journal: Journal) -> None:
     await ask(journal, "m1")
-    await claim(journal, "w1")
+    (job,) = await claim(journal, "w1")
     await expire(journal)
-    await journal.renew("w1")
+    await journal.renew("w1", [job.id])
     assert await claim(journal, "w2") == []
     assert await journal.release("w1") == 1
     assert len(await claim(journal, "w2")) == 1
+
+
+async def test_a_lease_that_nobody_has_in_hand_runs_out(journal: Journal) -> None:
+    """The worker was cancelled while the store gave it the row."""
+    await ask(journal, "m1")
+    await claim(journal, "w1")
+    await expire(journal)
+    await journal.renew("w1", [])
+    assert len(await claim(journal, "w1")) == 1
+
+
+async def test_a_new_row_is_leased_at_once_where_nothing_waits_before_it(
+    journal: Journal,
+) -> None:
+    async def receive(*ids: str, room: int = 5) -> list[Job]:
+        messages = [message(id_) for id_ in ids]
+        return await journal.receive(messages, None, 0, owner="w1", room=room)
+
+    assert await receive("m0", room=0) == []
+    (held,) = await claim(journal, "w1")
+    assert await receive("m1") == []  # m0 comes first
+    await journal.answered(held, ANSWER, "{}")
+    await journal.delivered(held, Posted(("p0",)))
+    (waited,) = await claim(journal, "w1")
+    assert waited.message.id == "m1"
+    await journal.answered(waited, ANSWER, '{"topic": "efa"}')
+    await journal.delivered(waited, Posted(("p1",)))
+
+    (job,) = await receive("m2", "m3")
+    assert await receive("m2") == []  # known
+    assert await claim(journal, "w2") == []
+    assert (job.message, job.state, job.attempt) == (message("m2"), '{"topic": "efa"}', 1)
+    assert await journal.answered(job, ANSWER, "{}")
+    await expire(journal)
+    (again,) = await claim(journal, "w2")  # w1 has died
+    assert (again.key, again.reply, again.attempt) == (job.key, ANSWER, 2)
+
+
+async def test_an_edit_that_is_leased_at_once_replaces_the_answer(journal: Journal) -> None:
+    await ask(journal, "m1")
+    (first,) = await claim(journal)
+    await journal.answered(first, ANSWER, '{"topic": "efa"}')
+    await journal.delivered(first, Posted(("p1",)))
+    edit = message("m1/e", replaces="m1")
+    (job,) = await journal.receive([edit], None, 0, owner="w", room=1)
+    assert (job.replaces, job.state, job.keeps_state) == (("p1",), None, True)
 
 
 async def test_what_a_dead_worker_may_be_sending_is_left_to_settle(journal: Journal) -> None:

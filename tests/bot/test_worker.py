@@ -41,7 +41,7 @@ class House:
             owner="me",
             refused=lambda _adapter, error: self.refused.append(error),
         )
-        self.desk = Desk(journal, edition, limit_per_minute=limit, wake=self.worker.wake)
+        self.desk = Desk(journal, edition, self.worker, limit_per_minute=limit)
         self.running = asyncio.ensure_future(self.worker.run())
 
     async def ask(self, id: str, text: str = "Was ist EfA?", **fields: object) -> None:  # noqa: A002
@@ -267,8 +267,9 @@ async def test_a_store_that_is_away_is_said_once_and_recovered_from(
 
     monkeypatch.setattr(house.journal, "claim", claim)
     monkeypatch.setattr("bot.worker.STORE_RETRY_S", 0.05)
-    await house.ask("m1")
+    house.worker.wake()
     await eventually(lambda: not house.worker.store_works)
+    await house.ask("m1")
     failing = False
     await house.posted(1)
     assert house.worker.store_works

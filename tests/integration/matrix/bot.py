@@ -53,7 +53,7 @@ class Bot:
         self.journal = Journal(self.store, b"a key for the tests")
         await self.journal.open()
         self.worker = Worker(self.journal, [self.adapter], edition, owner=uuid.uuid4().hex)
-        self.desk = Desk(self.journal, edition, limit_per_minute=0, wake=self.worker.wake)
+        self.desk = Desk(self.journal, edition, self.worker, limit_per_minute=0)
         self.tasks = [
             asyncio.create_task(self.adapter.run(self.desk)),
             asyncio.create_task(self.worker.run()),
