@@ -162,7 +162,7 @@ class Slack:
                 space.pool,
                 self._open_url,
                 gap=self._missed.set,
-                settled=reception.is_settled,
+                event=reception.on_event,
                 count=self._settings.sockets,
             )
             try:
@@ -172,7 +172,7 @@ class Slack:
         elif self._installation.signing_secret is not None and self._installation.port is not None:
             secret = self._installation.signing_secret.get_secret_value()
             host, port = self._settings.host, self._installation.port
-            self._endpoint = Endpoint(app, secret, host, port)
+            self._endpoint = Endpoint(app, reception.on_event, secret, host, port)
             self._missed.set()
             try:
                 await self._endpoint.run()

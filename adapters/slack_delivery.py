@@ -198,16 +198,16 @@ class Courier:
             await asyncio.sleep(wait_s)
 
     async def _send(self, place: Place, part: shown.Part, name: str) -> str:
-        posted = await wire.call(
-            self._client.chat_postMessage,
-            channel=place.room,
-            thread_ts=place.thread or None,
-            text=part.text,
-            blocks=list(part.blocks) or None,
-            metadata={"event_type": "lotse_answer", "event_payload": {"part": name}},
-            unfurl_links=False,
-            unfurl_media=False,
-        )
+        body: Json = {
+            "channel": place.room,
+            "text": part.text,
+            "metadata": {"event_type": "lotse_answer", "event_payload": {"part": name}},
+            "unfurl_links": False,
+            "unfurl_media": False,
+        }
+        body |= {"thread_ts": place.thread} if place.thread else {}
+        body |= {"blocks": part.blocks} if part.blocks else {}
+        posted = await wire.post(self._pool, self._client, body)
         self._pace.sent(place.room)
         return str(posted["ts"])
 
@@ -298,8 +298,8 @@ class Courier:
             whisper_to = partial(self._client.chat_postEphemeral, channel=room, user=user)
             await wire.call(whisper_to, **body)
         except Refused:
-            post = partial(self._client.chat_postMessage, channel=await self._direct(user))
-            await wire.call(post, **body, **quiet)
+            channel = await self._direct(user)
+            await wire.post(self._pool, self._client, {"channel": channel, **body, **quiet})
 
 
 def _place(delivery: Delivery) -> Place:

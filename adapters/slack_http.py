@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -13,18 +14,30 @@ from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.signature import SignatureVerifier
 
+from adapters.slack_wire import Json
+
 log = logging.getLogger("lotse.slack")
 
 PATH = "/slack/events"
 
 
 class Endpoint:
-    """Takes signed requests on loopback, behind a reverse proxy."""
+    """Takes signed requests on loopback, behind a reverse proxy.
+
+    `event` takes events in and says whether to acknowledge; all else is `app`'s business.
+    """
 
     _STAMP, _SIGNATURE = re.compile(r"\d{1,12}"), re.compile(r"v0=[0-9a-f]{64}")
 
-    def __init__(self, app: AsyncApp, secret: str, host: str, port: int) -> None:
-        self._app, self._verifier = app, SignatureVerifier(secret)
+    def __init__(
+        self,
+        app: AsyncApp,
+        event: Callable[[Json], Awaitable[bool]],
+        secret: str,
+        host: str,
+        port: int,
+    ) -> None:
+        self._app, self._event, self._verifier = app, event, SignatureVerifier(secret)
         self._host, self._port = host, port
         self._complained = False
         self.listening = False
@@ -46,6 +59,10 @@ class Endpoint:
     async def _take(self, request: web.Request) -> web.Response:
         if not self._genuine(await request.read(), request.headers):
             return web.Response(status=401)
+        if request.content_type == "application/json":
+            body = await request.json()
+            if body.get("type") == "event_callback":
+                return web.Response(status=200 if await self._event(body) else 500)
         response = await self._app.async_dispatch(await to_bolt_request(request))
         return await to_aiohttp_response(response)
 

@@ -1,7 +1,8 @@
-"""Takes in what people do in Slack: listeners that return only when the journal has it.
+"""Takes in what people do in Slack, acknowledged only when the journal has it.
 
-Bolt acknowledges after a listener has returned; one that raises leaves the event to Slack, which
-sends it again.  What need not be remembered (forms, confirmations) happens after the ack.
+Events come here right away, commands, buttons and forms through Bolt's listeners.  What fails
+is not acknowledged and Slack sends it again.  What need not be remembered (forms, confirmations)
+happens after the ack.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Workspace:
 
 
 class Reception:
-    """The listeners of one workspace.  `missed` is set where Slack may give up on an event."""
+    """What one workspace sends.  `missed` is set where Slack may give up on an event."""
 
     def __init__(self, desk: Desk, workspace: Workspace, missed: asyncio.Event) -> None:
         self._desk, self._space, self._missed = desk, workspace, missed
@@ -76,22 +77,9 @@ class Reception:
         """Read what the store remembers.  Raises `StoreUnavailable`."""
         self._rooms |= set(json.loads(await self._desk.cursor(self._rooms_cursor) or "[]"))
 
-    async def is_settled(self, payload: Json) -> bool:
-        """Whether an event needs nothing but its ack: the bot's own, or taken in already."""
-        event = payload.get("event") or {}
-        if event.get("type") not in ("message", "app_mention") or event.get("subtype"):
-            return False
-        if intake.is_own(event, self._me):
-            return True
-        place = (str(event.get("channel")), str(event.get("ts")))
-        if place in self._taking:
-            await asyncio.wait({self._taking[place]})
-        return place in self._taken
-
     def attach(self, app: AsyncApp) -> None:
-        """A listener for everything, so that whatever comes is acknowledged."""
+        """A listener for every interaction, so that whatever comes is acknowledged."""
         everything = re.compile(".*", re.DOTALL)
-        app.event(everything)(self._on_event)
         app.command(COMMAND)(self._on_command)
         app.command(everything)(_acknowledge)
         app.shortcut(SHORTCUT)(self._on_shortcut)
@@ -108,7 +96,8 @@ class Reception:
 
     # --- messages -------------------------------------------------------------------
 
-    async def _on_event(self, body: Json) -> None:
+    async def on_event(self, body: Json) -> bool:
+        """Take in what an `event_callback` tells; False where it could not be: give no ack."""
         event = body["event"]
         try:
             match event.get("type"):
@@ -121,9 +110,12 @@ class Reception:
                 case "assistant_thread_started":  # of the older assistant view, not in the manifest
                     thread = event.get("assistant_thread") or {}
                     self._later(self._suggest(thread.get("channel_id"), thread.get("thread_ts")))
-        except StoreUnavailable:
-            self._missed.set()  # Slack gives up after a few tries: look again ourselves
-            raise
+        except Exception as error:
+            if isinstance(error, StoreUnavailable):
+                self._missed.set()  # Slack gives up after a few tries: look again ourselves
+            await _unacknowledged(error)
+            return False
+        return True
 
     async def on_message(self, event: Json, foreign: bool) -> None:
         """A message event; also for what the catch-up finds in a room's history."""
@@ -460,5 +452,5 @@ async def _acknowledge(ack: Ack) -> None:
 
 
 async def _unacknowledged(error: Exception) -> None:
-    """A listener failed: Bolt answers 500 and Slack sends again.  No text in the log."""
+    """Slack sends it again.  No text in the log."""
     log.warning("slack: not acknowledged: %s", type(error).__name__)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from bot.chat import Option, Person, Reply, Source
@@ -91,17 +92,23 @@ class _Draft:
 
 def render(reply: Reply, key: str, extras: Extras = Extras()) -> tuple[Part, ...]:
     """The messages of a reply, at least one; `key` marks their blocks (see `marker`)."""
-    drafts = list(_packed(_pieces(reply)))
+    drafts, whole = _drafts(reply)
     parts = []
     for number, draft in enumerate(drafts):
         blocks = _blocks(draft.pieces)
         if number == len(drafts) - 1:
             blocks += _buttons(reply, key, extras)
         blocks[0]["block_id"] = marker(key, number)
-        text = _joined(draft.pieces) if len(drafts) > 1 else plain(reply)
+        text = escape(_joined(draft.pieces)) if len(drafts) > 1 else whole
         person = None if number else reply.mention
-        parts.append(Part(_addressed(escape(text), person), tuple(blocks)))
+        parts.append(Part(_addressed(text, person), tuple(blocks)))
     return tuple(parts)
+
+
+@lru_cache(maxsize=256)
+def _drafts(reply: Reply) -> tuple[tuple[_Draft, ...], str]:
+    """The parts and the whole text, escaped: most of the work, kept for what many ask for."""
+    return tuple(_packed(_pieces(reply))), escape(plain(reply))
 
 
 def passage(reply: Reply, most: int) -> list[Json]:
@@ -377,7 +384,7 @@ def _blocks(pieces: Iterable[_Piece]) -> list[Json]:
         elif piece.rich is not None:
             if not blocks or blocks[-1]["type"] != "rich_text":
                 blocks.append({"type": "rich_text", "elements": []})
-            _append(blocks[-1]["elements"], piece.rich)
+            _append(blocks[-1]["elements"], {**piece.rich, "elements": [*piece.rich["elements"]]})
     return blocks or [{"type": "rich_text", "elements": [_section([_text("…")])]}]
 
 

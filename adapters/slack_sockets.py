@@ -45,7 +45,7 @@ class Sockets:
     """Keeps Socket Mode connections open, a new one before the old one goes.
 
     `gap` is called when one opens and no other was open: events may have been missed.
-    `settled` tells payloads that need nothing but their ack: no listener is asked.
+    `event` takes events in and says whether to acknowledge; all else is `app`'s business.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class Sockets:
         open_url: Callable[[], Awaitable[str]],
         *,
         gap: Callable[[], None],
-        settled: Callable[[Json], Awaitable[bool]],
+        event: Callable[[Json], Awaitable[bool]],
         count: int = 1,
     ) -> None:
         self._app, self._pool, self._open_url = app, pool, open_url
-        self._gap, self._settled, self._count = gap, settled, count
+        self._gap, self._event, self._count = gap, event, count
         self._alive: set[aiohttp.ClientWebSocketResponse] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._handling: set[asyncio.Task[None]] = set()
@@ -178,7 +178,10 @@ class Sockets:
         if request is None:
             return
         ack: Json = {"envelope_id": request.envelope_id}
-        if not await self._settled(request.payload):
+        if request.type == "events_api":
+            if not await self._event(request.payload):
+                return
+        else:
             response: BoltResponse = await run_async_bolt_app(self._app, request)
             if response.status != 200:
                 return

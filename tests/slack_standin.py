@@ -570,6 +570,8 @@ class StandIn:
 
     async def _api(self, request: web.Request) -> web.StreamResponse:
         method = request.match_info["method"]
+        await request.read()
+        arrived = time.monotonic()
         args = await _arguments(request)
         fault = self._fault(method, args)
         if fault is not None:
@@ -584,7 +586,7 @@ class StandIn:
             body = refused.body
             if body["error"] == "ratelimited":
                 status, headers = 429, {"Retry-After": str(body.pop("_retry_after"))}
-        self.calls.append(Call(method, args, time.monotonic(), body.get("error", "")))
+        self.calls.append(Call(method, args, arrived, body.get("error", "")))
         await self._stir()
         if fault is not None and fault.kind == "lost":
             _abort(request)

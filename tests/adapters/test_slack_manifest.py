@@ -43,7 +43,7 @@ def test_the_scopes_are_those_that_the_methods_and_events_need() -> None:
 
 
 def test_the_events_are_those_that_are_listened_to() -> None:
-    listener = inspect.getsource(slack_reception.Reception._on_event)
+    listener = inspect.getsource(slack_reception.Reception.on_event)
     cases = [line for line in listener.splitlines() if line.strip().startswith("case ")]
     handled = set(re.findall(r'"(\w+)"', "\n".join(cases)))
     older = {"assistant_thread_started"}  # of apps that somebody gave the assistant view

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from adapters.slack_manifest import wanted_scopes
 from bot.chat import CredentialRefused, StoreUnavailable
+from tests.fakes import eventually
 from tests.slack_standin import APP_TOKEN, BOT, BOT_TOKEN, Fault, StandIn
 from tests.slack_town import Bot, bot, settings, stand_in
 
@@ -295,7 +296,7 @@ async def test_a_room_that_cannot_be_read_does_not_stop_the_others(
         slack.faults.append(Fault("conversations.history", "ratelimited"))
         async with bot(slack, tmp_path):
             await slack.until(lambda: bool(slack.answers("C0AMT", ts)), 10)
-        assert "cannot be looked through" in caplog.text
+            await eventually(lambda: "cannot be looked through" in caplog.text)
 
 
 # --- pace ---------------------------------------------------------------------------------
