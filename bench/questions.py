@@ -9,8 +9,8 @@ from bot.knowledge import KnowledgeBase
 from bot.yamltext import read as read_yaml
 
 GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "golden"
-FOLDERS = (GOLDEN, GOLDEN / "second")
-"""The first set helped to write the knowledge, the second one to fit the confidence."""
+FOLDERS = (GOLDEN, GOLDEN / "second", GOLDEN / "third")
+"""The first set helped to write the knowledge, the others fit the confidence."""
 
 
 @dataclass(frozen=True, slots=True)

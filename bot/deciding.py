@@ -10,9 +10,8 @@ from bot.matching import Match
 from bot.members import SURE, named_in, narrowed, subjects, titled
 from bot.turn import Turn
 
-ANSWER = 0.35  # from this confidence on the best entry is the answer
-CHOICE = 0.35  # from this confidence of the best few together on, they are offered
-AHEAD = 0.2  # by so much a gap must be surer than every answer to be shown instead
+ANSWER = 0.4  # from this confidence on the best entry is the answer
+CHOICE = 0.5  # from this confidence of the best few together on, they are offered
 LEAST_CHOICE = 0.1  # an entry below is no choice
 GAP = 0.3  # from this confidence on an honest "the source does not say it" is shown
 NEAR = 0.04  # an entry below is not near enough to be named
@@ -73,7 +72,7 @@ def decided(turn: Turn, matches: Sequence[Match]) -> Decision:
     answers = [m for m in matches if m not in gaps]
     score = max((m.score for m in matches), default=0.0)
     surest = answers[0].score if answers else 0.0
-    if gaps and gaps[0].score >= max(GAP, surest + AHEAD):
+    if gaps and gaps[0].score >= max(GAP, surest):
         return Decision(entries[gaps[0].entry], score=score)
     if surest >= ANSWER:
         return Decision(entries[answers[0].entry], score=score)

@@ -44,10 +44,20 @@ EVERYDAY, SPAN, LEAST = 6.5, 3.5, 0.1
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """Distinct ids of features and their weights."""
+    """Distinct ids of features and their weights: first words and pairs, then n-grams."""
 
     ids: Ints
     weights: Floats
+    words: int  # so many of the features are words and pairs
+
+    @property
+    def blocks(self) -> tuple[Vector, Vector]:
+        """Words and pairs, n-grams."""
+        cut = self.words
+        return (
+            Vector(self.ids[:cut], self.weights[:cut], cut),
+            Vector(self.ids[cut:], self.weights[cut:], 0),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,42 +95,62 @@ class Encoded:
     vector: Vector
 
 
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """The features of a base's phrasings, and how telling each is."""
+
+    stems: Mapping[str, int]  # how often each occurs
+    pairs: Mapping[str, int]  # two neighbouring stems with a space between -> feature
+    grams: Mapping[str, int]  # n-gram -> feature, counted from 0 after words and pairs
+    word_rarity: Floats  # by stem (sorted) and pair, from 1 up
+    gram_rarity: Floats
+    phrasings: int
+
+    @property
+    def size(self) -> int:
+        """The number of features."""
+        return len(self.word_rarity) + len(self.gram_rarity)
+
+
+def learn(phrasings: Sequence[Sequence[str]], language: Language) -> tuple[Lexicon, Rows]:
+    """The features of phrasings, given as their words, and each as a vector of length 1."""
+    stems = Counter(stem(word, language) for row in phrasings for word in row)
+    terms = {term: i for i, term in enumerate(sorted(stems))}
+    pairs: dict[str, int] = {}
+    known = _stacked(_known_words(row, terms, pairs, language) for row in phrasings)
+    word_rarity = _rarities(known, len(terms) + len(pairs))
+    grams, ids = _known_grams(phrasings)
+    gram_rarity = _rarities(grams, len(ids))
+    rows = _side_by_side(
+        replace(known, weights=_unit(known, word_rarity, WORDS_SHARE)),
+        replace(
+            grams,
+            ids=grams.ids + np.int32(len(word_rarity)),
+            weights=_unit(grams, gram_rarity, 1 - WORDS_SHARE),
+        ),
+    )
+    return Lexicon(stems, pairs, ids, word_rarity, gram_rarity, len(phrasings)), rows
+
+
 class Encoder:
-    """Knows the features of a base's phrasings and how telling each is; immutable once built."""
+    """Turns questions into vectors over the features of one lexicon; immutable once built."""
 
     def __init__(
-        self,
-        rows: Sequence[Sequence[str]],
-        language: Language,
-        synonyms: Iterable[Sequence[str]] = (),
+        self, lexicon: Lexicon, language: Language, synonyms: Iterable[Sequence[str]] = ()
     ) -> None:
-        """`rows` are the words of the phrasings."""
         self._language: Language = language
-        self.vocabulary = Vocabulary((word for row in rows for word in row), language)
+        self._lexicon = lexicon
+        self.vocabulary = Vocabulary(lexicon.stems, language)
         self._synonyms = self._resolve(synonyms)
-        self._pairs: dict[tuple[str, str], int] = {}
-        self._grams: dict[str, int] = {}
-        known = _stacked(self._known_words(row) for row in rows)
-        self._word_rarity = _rarities(known, len(self.vocabulary.terms) + len(self._pairs))
-        grams = self._known_grams(rows)
-        self._gram_rarity = _rarities(grams, len(self._grams))
-        self._rarest = 1 + math.log1p(len(rows))
+        self._rarest = 1 + math.log1p(lexicon.phrasings)
         self._grams_of = functools.lru_cache(maxsize=CACHED_WORDS)(self._split_grams)
-        self.size = len(self._word_rarity) + len(self._gram_rarity)
-        word_weights = _unit(known, self._word_rarity, WORDS_SHARE)
-        gram_weights = _unit(grams, self._gram_rarity, 1 - WORDS_SHARE)
-        self.rows = _side_by_side(
-            replace(known, weights=word_weights),
-            replace(grams, ids=grams.ids + np.int32(len(self._word_rarity)), weights=gram_weights),
-        )
-        """The phrasings in their order, each a vector of length 1."""
 
     def encode(self, text: str) -> Encoded:
         row = words(text, self._language)[:MOST_WORDS]
         singles = self._singles(row, abbreviations(text))
         meant = [self._meant(one) for one in singles]
         found = [*singles, *self._joins(row), *self._phrases(row, meant)]
-        pairs = list(pairwise(meant))
+        pairs = [f"{left} {right}" for left, right in pairwise(meant)]
         grams, unknown_grams = self._question_grams(row)
         unknown = self._unknown(found, pairs)
         vector = self._joined(self._bag(found, pairs), unknown, grams, unknown_grams)
@@ -170,61 +200,28 @@ class Encoder:
         return min(1.0, max(LEAST, (EVERYDAY - zipf) / SPAN))
 
     def _weight(self, word: str) -> float:
-        return STOPWORD if is_stopword(word, self._language) else 1.0
+        return _weight(word, self._language)
 
-    def _bag(self, found: Iterable[Found], pairs: Iterable[tuple[str, str]]) -> dict[int, float]:
+    def _bag(self, found: Iterable[Found], pairs: Iterable[str]) -> dict[int, float]:
         bag: dict[int, float] = {}
         for one in found:
             for relation in one.relations:
                 weight = one.weight * relation.similarity
                 bag[relation.term] = max(bag.get(relation.term, 0.0), weight)
         for pair in pairs:
-            if pair in self._pairs:
-                bag[self._pairs[pair]] = PAIR
+            if pair in self._lexicon.pairs:
+                bag[self._lexicon.pairs[pair]] = PAIR
         return bag
 
-    def _unknown(self, found: Iterable[Found], pairs: Iterable[tuple[str, str]]) -> float:
+    def _unknown(self, found: Iterable[Found], pairs: Iterable[str]) -> float:
         """The squared length of the words and pairs that the base lacks."""
         strange = [f.weight * self.strangeness(f.word) for f in found if not f.relations]
-        unheard = sum(pair not in self._pairs for pair in set(pairs))
+        unheard = sum(pair not in self._lexicon.pairs for pair in set(pairs))
         return (sum(w * w for w in strange) + unheard * PAIR**2) * self._rarest**2
-
-    def _neighbours(self, row: Sequence[str]) -> list[tuple[str, str]]:
-        return list(pairwise(stem(word, self._language) for word in row))
-
-    def _known_words(self, row: Sequence[str]) -> dict[int, float]:
-        """The bag of a phrasing; its pairs become features."""
-        bag: dict[int, float] = {}
-        for word in row:
-            term = self.vocabulary.id(word)
-            if term is not None:
-                bag[term] = max(bag.get(term, 0.0), self._weight(word))
-        for pair in self._neighbours(row):
-            first_free = len(self.vocabulary.terms) + len(self._pairs)
-            bag[self._pairs.setdefault(pair, first_free)] = PAIR
-        return bag
-
-    def _known_grams(self, rows: Sequence[Sequence[str]]) -> Rows:
-        """The n-grams of the phrasings, which become features; each word is cut once."""
-        ids = self._grams
-        of_word = {
-            word: np.array([ids.setdefault(gram, len(ids)) for gram in _grams(word)], np.int64)
-            for word in dict.fromkeys(word for row in rows for word in row)
-        }
-        blocks = [
-            _counted([[of_word[word] for word in row] for row in rows[start : start + BLOCK]])
-            for start in range(0, len(rows), BLOCK)
-        ]
-        counts = np.concatenate([np.zeros(1, np.int64), *(np.diff(b.starts) for b in blocks)])
-        return Rows(
-            np.cumsum(counts),
-            np.concatenate([np.zeros(0, np.int32), *(b.ids for b in blocks)]),
-            np.concatenate([np.zeros(0, np.float32), *(b.weights for b in blocks)]),
-        )
 
     def _split_grams(self, word: str) -> tuple[tuple[int, ...], int]:
         """The ids of a word's n-grams, and how many the base lacks."""
-        ids = [self._grams.get(gram) for gram in _grams(word)]
+        ids = [self._lexicon.grams.get(gram) for gram in _grams(word)]
         return tuple(i for i in ids if i is not None), ids.count(None)
 
     def _question_grams(self, row: Sequence[str]) -> tuple[dict[int, float], int]:
@@ -244,12 +241,17 @@ class Encoder:
         unknown_grams: int,
     ) -> Vector:
         """Both blocks, each scaled to its share of the length."""
-        word_ids, word_weights = _scaled(known, self._word_rarity, unknown_square, WORDS_SHARE)
+        word_ids, word_weights = _scaled(
+            known, self._lexicon.word_rarity, unknown_square, WORDS_SHARE
+        )
         gram_square = unknown_grams * self._rarest**2
-        gram_ids, gram_weights = _scaled(grams, self._gram_rarity, gram_square, 1 - WORDS_SHARE)
+        gram_ids, gram_weights = _scaled(
+            grams, self._lexicon.gram_rarity, gram_square, 1 - WORDS_SHARE
+        )
         return Vector(
-            np.concatenate([word_ids, gram_ids + np.int32(len(self._word_rarity))]),
+            np.concatenate([word_ids, gram_ids + np.int32(len(self._lexicon.word_rarity))]),
             np.concatenate([word_weights, gram_weights]),
+            len(word_ids),
         )
 
     def _resolve(
@@ -266,6 +268,44 @@ class Encoder:
                     if other != member and terms and None not in terms:
                         meaning[key].append(tuple(t for t in terms if t is not None))
         return meaning
+
+
+def _weight(word: str, language: Language) -> float:
+    return STOPWORD if is_stopword(word, language) else 1.0
+
+
+def _known_words(
+    row: Sequence[str], terms: Mapping[str, int], pairs: dict[str, int], language: Language
+) -> dict[int, float]:
+    """The bag of a phrasing; its pairs become features."""
+    bag: dict[int, float] = {}
+    stems = [stem(word, language) for word in row]
+    for word, term in zip(row, stems, strict=True):
+        feature = terms[term]
+        bag[feature] = max(bag.get(feature, 0.0), _weight(word, language))
+    for left, right in pairwise(stems):
+        bag[pairs.setdefault(f"{left} {right}", len(terms) + len(pairs))] = PAIR
+    return bag
+
+
+def _known_grams(rows: Sequence[Sequence[str]]) -> tuple[Rows, dict[str, int]]:
+    """The n-grams of the phrasings, which become features; each word is cut once."""
+    ids: dict[str, int] = {}
+    of_word = {
+        word: np.array([ids.setdefault(gram, len(ids)) for gram in _grams(word)], np.int64)
+        for word in dict.fromkeys(word for row in rows for word in row)
+    }
+    blocks = [
+        _counted([[of_word[word] for word in row] for row in rows[start : start + BLOCK]])
+        for start in range(0, len(rows), BLOCK)
+    ]
+    counts = np.concatenate([np.zeros(1, np.int64), *(np.diff(b.starts) for b in blocks)])
+    counted = Rows(
+        np.cumsum(counts),
+        np.concatenate([np.zeros(0, np.int32), *(b.ids for b in blocks)]),
+        np.concatenate([np.zeros(0, np.float32), *(b.weights for b in blocks)]),
+    )
+    return counted, ids
 
 
 def _counted(rows: Sequence[Sequence[npt.NDArray[np.int64]]]) -> Rows:

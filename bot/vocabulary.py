@@ -6,8 +6,10 @@ A word may be there itself, misspelt, or as a part of a compound (Servicekonto, 
 from __future__ import annotations
 
 import functools
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+import sys
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,22 +36,17 @@ class Relation:
 class Vocabulary:
     """The stems ("terms") of a base; immutable once built."""
 
-    def __init__(self, words: Iterable[str], language: Language) -> None:
+    def __init__(self, counts: Mapping[str, int], language: Language) -> None:
+        """`counts` says how often each stem occurs."""
         self._language: Language = language
-        counts = Counter(stem(word, language) for word in words)
         self.terms = sorted(counts)
         self._ids = {term: i for i, term in enumerate(self.terms)}
         self._lengths = np.array([len(term) for term in self.terms], np.int32)
         grams: dict[str, list[int]] = defaultdict(list)
-        self._starting: dict[str, list[int]] = defaultdict(list)
-        self._ending: dict[str, list[int]] = defaultdict(list)
         for i, term in enumerate(self.terms):
             for gram in _bigrams(term):
                 grams[gram].append(i)
-            if term.isalpha():
-                for size in range(SHORTEST_PART, len(term)):
-                    self._starting[term[:size]].append(i)
-                    self._ending[term[-size:]].append(i)
+        self._backwards = sorted(term[::-1] for term in self.terms)
         self._frequent = sorted(range(len(self.terms)), key=lambda i: -counts[self.terms[i]])
         self._counts = counts
         self._grams = {gram: np.array(ids, np.int32) for gram, ids in grams.items()}
@@ -104,8 +101,11 @@ class Vocabulary:
                 if i is not None and end - start < length:
                     place = 0.55 if start == 0 else 0.5 if end == length else 0.3
                     yield Relation(i, place + 0.35 * (end - start) / length, "compound")
-        for i in (*self._starting.get(term, ()), *self._ending.get(term, ())):
-            yield Relation(i, 0.5 + 0.35 * length / len(self.terms[i]), "compound")
+        if length >= SHORTEST_PART:
+            longer = _beginning(self.terms, term)
+            longer += [name[::-1] for name in _beginning(self._backwards, term[::-1])]
+            for name in filter(str.isalpha, longer):
+                yield Relation(self._ids[name], 0.5 + 0.35 * length / len(name), "compound")
 
     def _misspelt(self, term: str) -> Iterator[Relation]:
         """Terms within the allowed distance (OSA); the rest of the base is never compared."""
@@ -126,6 +126,11 @@ class Vocabulary:
             same_start = self.terms[i][0] == term[0]
             if distance <= allowed and (distance <= 1 or same_start):
                 yield Relation(int(i), 0.92 - 0.9 * float(distance) / max(len(term), 4), "typo")
+
+
+def _beginning(names: list[str], start: str) -> list[str]:
+    """Of sorted names the longer ones that begin with `start`."""
+    return names[bisect_right(names, start) : bisect_left(names, start + chr(sys.maxunicode))]
 
 
 def _bigrams(term: str) -> set[str]:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.confidence import NOTHING, WEIGHTS, Evidence, confidence, features
+from bot.confidence import (
+    WEIGHTS,
+    Evidence,
+    Overall,
+    confidence,
+    inputs,
+    inputs_alone,
+    inputs_of_nothing,
+)
 from bot.deciding import ANSWER
 from bot.knowledge import Entry, Kind, KnowledgeBase, KnowledgeFile, assemble
 from bot.matching import Index
@@ -146,13 +155,53 @@ def test_a_large_base_merges_phrasings_and_still_finds() -> None:
     assert index.match(f"Frage an {names[7]}")[0].entry == "e7"
 
 
-def test_evidence_is_monotonous_where_it_must_be() -> None:
-    """More of the question covered never makes an entry less likely, all else equal."""
-    weak = Evidence(gap=False, strength=0.3, nearest=0.4, known=0.8, length=6, coverage=0.4)
-    strong = Evidence(gap=False, strength=0.8, nearest=0.8, known=0.8, length=6, coverage=0.9)
-    assert confidence([strong], learned=True) > confidence([weak], learned=True)
+WEAK = Evidence(
+    gap=False, phrasings=20, strength=0.2, nearest=0.4, few=0.35, many=0.3,
+    by_words=0.2, by_grams=0.2,
+    votes=0.4, coverage=0.4,
+)  # fmt: skip
+STRONG = Evidence(
+    gap=False, phrasings=20, strength=0.8, nearest=0.8, few=0.7, many=0.5,
+    by_words=0.4, by_grams=0.4,
+    votes=0.9, coverage=0.9,
+)  # fmt: skip
+OVERALL = Overall(
+    phrasings=20, known=0.8, length=6, gaps=0.2, answers=0.8, likely_gaps=0.3, likely_answers=0.9
+)
 
 
-def test_the_weights_fit_the_features() -> None:
-    size = len(features([NOTHING], 0))
-    assert all(len(weights) == size for weights in WEIGHTS.values())
+@pytest.mark.parametrize("learned", [True, False])
+@pytest.mark.parametrize("gaps", [True, False])
+def test_what_fits_better_is_likelier(learned: bool, gaps: bool) -> None:
+    alone, weak = (
+        confidence([one], OVERALL, learned=learned, gaps=gaps)[0] for one in (STRONG, WEAK)
+    )
+    assert alone > weak
+    beside = confidence([STRONG, WEAK], OVERALL, learned=learned, gaps=gaps)
+    assert beside[0] > beside[1]
+
+
+def test_with_gaps_the_entries_share_what_is_not_nothing() -> None:
+    shares = confidence([STRONG, WEAK, WEAK], OVERALL, learned=True, gaps=True)
+    assert 0 < sum(shares) < 1
+
+
+def test_what_an_editor_ruled_out_is_less_likely() -> None:
+    unwanted = replace(STRONG, unwanted=True)
+    for gaps in (True, False):
+        ruled_out, wanted = (
+            confidence([one, WEAK], OVERALL, learned=True, gaps=gaps)[0]
+            for one in (unwanted, STRONG)
+        )
+        assert ruled_out < wanted
+
+
+def test_the_weights_fit_the_inputs() -> None:
+    sizes = {
+        "answer": len(inputs(WEAK)),
+        "gap": len(inputs(WEAK)),
+        "nothing": len(inputs_of_nothing([WEAK], OVERALL)),
+        "alone": len(inputs_alone([WEAK], 0, OVERALL)),
+    }
+    for weights in WEIGHTS.values():
+        assert {name: len(values) for name, values in weights.items()} == sizes
