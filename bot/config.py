@@ -25,10 +25,12 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
+from bot.shelf import CACHE_DIR
 from bot.yamltext import Document, Unreadable, read
 
 PREFIX = "LOTSE_"
 CONFIG, SECRETS_DIR = "LOTSE_CONFIG", "LOTSE_SECRETS_DIR"
+ELSEWHERE = (CONFIG, SECRETS_DIR, CACHE_DIR)  # read where they are needed, no settings
 MAX_SECRET_BYTES = 65_536
 MASK = "********"
 
@@ -367,7 +369,7 @@ def _from_environment(
 ) -> Layer:
     layer: Layer = {}
     for name, value in sorted(environ.items()):
-        if not name.startswith(PREFIX) or name in (CONFIG, SECRETS_DIR) or not value.strip():
+        if not name.startswith(PREFIX) or name in ELSEWHERE or not value.strip():
             continue
         setting = name.removesuffix("_FILE")
         if name in paths:

@@ -19,6 +19,8 @@ from bot.knowledge import Language
 MAX_CHARACTERS = 20_000
 """Longer questions are cut here before any work is done on them."""
 
+TABLES = Path(__file__).with_name("words")
+
 _WORD = re.compile(r"[^\W_]+")
 _THOUSANDS = re.compile(r"(?<![\d.,])(\d{1,3})[.,\u2009\u202f ](\d{3})(?![\d])")
 _HOW_MANY = re.compile(r"\bwie(viel(?:e[nrs]?)?)\b")  # one word or two, both are written
@@ -163,7 +165,7 @@ def _stopwords(language: Language) -> frozenset[str]:
 
 
 def _table(name: str) -> str:
-    return (Path(__file__).with_name("words") / f"{name}.txt").read_text(encoding="utf-8")
+    return (TABLES / f"{name}.txt").read_text(encoding="utf-8")
 
 
 _STEMMERS = {"de": Stemmer.Stemmer("german"), "en": Stemmer.Stemmer("english")}

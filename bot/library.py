@@ -10,6 +10,7 @@ from pathlib import Path
 from bot.checks import breaking
 from bot.knowledge import KnowledgeBase, Problem, load, shipped_words, yaml_files
 from bot.matching import Index
+from bot.shelf import index_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ def publish(folder: Path) -> Edition:
     problems = breaking(loaded)
     if loaded.base is None or problems:
         raise BrokenKnowledge(problems)
-    edition = edition_of(loaded.base)
+    base = _with_shipped_words(loaded.base)
+    edition = Edition(base, index_of(base))
     _give_memory_back()
     return edition
 
@@ -76,10 +78,15 @@ def _give_memory_back() -> None:
 
 
 def edition_of(base: KnowledgeBase) -> Edition:
-    """Index a base; the bot's own texts and cues stand in where it brings none."""
-    texts, cues = shipped_words()
-    base = replace(base, texts={**texts, **base.texts}, cues={**cues, **base.cues})
+    """Index a base that was put together in memory."""
+    base = _with_shipped_words(base)
     return Edition(base, Index(base))
+
+
+def _with_shipped_words(base: KnowledgeBase) -> KnowledgeBase:
+    """The bot's own texts and cues stand in where the base brings none."""
+    texts, cues = shipped_words()
+    return replace(base, texts={**texts, **base.texts}, cues={**cues, **base.cues})
 
 
 def _fingerprint(folder: Path) -> frozenset[tuple[str, int, int, int]]:

@@ -133,18 +133,18 @@ def _refuse_dangers(events: Iterator[yaml.Event]) -> None:
     for count, event in enumerate(events):
         if count > 2 * MAX_NODES:
             raise Unreadable(f"Die Datei hat mehr als {MAX_NODES} Werte.", Position())
-        here = _position(event.start_mark)
+        mark = event.start_mark
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise Unreadable("Anker und Verweise (& und *) sind nicht erlaubt.", here)
+            raise Unreadable("Anker und Verweise (& und *) sind nicht erlaubt.", _position(mark))
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                raise Unreadable(f"Mehr als {MAX_DEPTH} Ebenen ineinander.", here)
+                raise Unreadable(f"Mehr als {MAX_DEPTH} Ebenen ineinander.", _position(mark))
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         tag = getattr(event, "tag", None)
         if tag and tag != "!":
-            raise Unreadable(f"Tags wie „{tag}“ sind nicht erlaubt.", here)
+            raise Unreadable(f"Tags wie „{tag}“ sind nicht erlaubt.", _position(mark))
 
 
 def _construct(node: yaml.Node, path: Path, positions: dict[Path, Position]) -> Any:
