@@ -219,10 +219,15 @@ def _shared_by_series(turn: Turn, topic: Entry, target: Entry) -> bool:
 
 
 def _missing(turn: Turn, topic: Entry) -> Answered:
+    return nearest(turn, topic, turn.say("no_link", title=topic.title))
+
+
+def nearest(turn: Turn, topic: Entry, text: str) -> Answered:
+    """Nothing to answer with: that is said, beside the next steps from the topic, which stays."""
     targets = next_steps(turn.view, topic)
     reply = Reply(
         Outcome.UNKNOWN,
-        turn.say("no_link", title=topic.title),
+        text,
         prompt=turn.say("nearest") if targets else "",
         options=options(turn.view, targets),
     )
@@ -301,14 +306,7 @@ def _also(turn: Turn, topic: Entry, cue: Cue) -> Answered:
         return turn.show(known, aspect="also")
     entry = _with_aspect(turn, asked, aspect) or decide(turn, asked).entry
     if entry is None or entry.kind is Kind.GAP:
-        targets = next_steps(turn.view, topic)
-        reply = Reply(
-            Outcome.UNKNOWN,
-            turn.say("also_unknown"),
-            prompt=turn.say("nearest") if targets else "",
-            options=options(turn.view, targets),
-        )
-        return reply, replace(turn.state, offers=targets)
+        return nearest(turn, topic, turn.say("also_unknown"))
     moved = replace(turn, state=replace(turn.state, topic=entry.id, shown=entry.id))
     if aspect in LINKED and linked(turn, entry, aspect):
         return _linked(moved, entry, aspect)

@@ -9,10 +9,10 @@ from bot.chat import Outcome, Reply, Unanswered
 from bot.conversation import question_kept
 from bot.cues import Cue
 from bot.deciding import Decision, decide
-from bot.followups import LINKED, is_followup, linked
+from bot.followups import LINKED, is_followup, linked, nearest
 from bot.knowledge import Entry, Kind
 from bot.members import named_in
-from bot.replies import CONTACT, TEAM, TEAM_CALLBACK, next_steps, options, shortened, together
+from bot.replies import CONTACT, TEAM, TEAM_CALLBACK, options, shortened, together
 from bot.splitting import LONG, Sentence, coordinated, sentences, without_preface
 from bot.turn import Answered, Turn
 
@@ -73,15 +73,9 @@ def _says_title(turn: Turn, entry: Entry | None) -> bool:
 def _points_nowhere(turn: Turn, topic: Entry) -> Answered:
     """A message without content of its own that no phrase explains („welches ist besser?“)."""
     question = question_kept(turn.text)
-    targets = next_steps(turn.view, topic)
-    reply = Reply(
-        Outcome.UNKNOWN,
-        turn.say("points_nowhere", title=topic.title),
-        prompt=turn.say("nearest") if targets else "",
-        options=options(turn.view, targets),
-        events=(Unanswered(question, (topic.id,)),),
-    )
-    return reply, replace(turn.state, question=question, offers=targets)
+    reply, state = nearest(turn, topic, turn.say("points_nowhere", title=topic.title))
+    event = Unanswered(question, (topic.id,))
+    return replace(reply, events=(event,)), replace(state, question=question)
 
 
 def reply_to(turn: Turn, decision: Decision, text: str) -> Answered:
