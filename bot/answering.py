@@ -22,7 +22,7 @@ from bot.language import clean
 from bot.library import Edition
 from bot.pointing import pointed, without_command
 from bot.privacy import mask, without_masks
-from bot.questions import ask
+from bot.questions import ask, several_followups
 from bot.replies import View, within_limits
 from bot.splitting import sentences
 from bot.turn import Answered, Turn
@@ -101,6 +101,8 @@ def _about_the_bot(turn: Turn) -> Answered | None:
     cue = next(iter(alone.found), None)
     if cue is None or cue.own or cue.kind not in ABOUT_THE_BOT:
         return None
+    if cue.kind == "help" and decide(turn).entry:  # „Können Sie mir helfen?“ ends a question
+        return None
     return _phrase(alone, cue)
 
 
@@ -108,7 +110,7 @@ def _phrase(turn: Turn, cue: Cue) -> Answered | None:
     """The reply to a phrase, where the rest of the message leaves it to be meant."""
     if cue.kind in smalltalk.KINDS and smalltalk.is_meant(turn, cue):
         return smalltalk.smalltalk(turn, cue.kind)
-    if cue.kind in feedback.KINDS and not cue.own:
+    if cue.kind in feedback.KINDS and feedback.is_meant(turn, cue):
         return feedback.feedback(turn, cue.kind)
     if cue.kind == "complete":
         return ask(turn)
@@ -116,9 +118,16 @@ def _phrase(turn: Turn, cue: Cue) -> Answered | None:
         return ask(turn.saying(cue.own[0]))
     if is_command(turn, cue):
         return command(turn, cue.kind)
+    if is_followup(cue.kind) and (several_followups(turn) or _begins(turn, cue)):
+        return ask(turn)
     if is_followup(cue.kind) and (turn.state.shown or _needs_topic(turn, cue)):
         return follow(turn, cue) if refers_back(turn, cue) else None
     return None
+
+
+def _begins(turn: Turn, cue: Cue) -> bool:
+    """„Wie geht’s los?“ where nothing was said before is a question."""
+    return cue.kind == "first" and not cue.own and not turn.state.shown
 
 
 def _needs_topic(turn: Turn, cue: Cue) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,17 +11,22 @@ from rapidfuzz.distance import OSA
 from bot.browsing import topic
 from bot.chat import HandedOver, Outcome, Rated, Rating, Reply, Unanswered
 from bot.language import allowed_edits
+from bot.members import numbers_of
 from bot.replies import BROWSE, REASONS, TEAM, TEAM_CALLBACK, options
 from bot.turn import Answered, Turn
 
-MAX_DIGITS = 4
-"""Longer numbers are no choice."""
+MAX_DIGITS = 2
+"""Longer numbers are no choice: no list is that long, and the source has such numbers."""
+
+_ENUMERATED = re.compile(r"\w+tens\W*$", re.IGNORECASE)  # zweitens
 
 
 def choice(turn: Turn) -> Answered | None:
     """The reply to a choice; None where the message is none."""
     offers = turn.state.offers
     numbers = _numbers(turn)
+    if numbers and (step := _step(turn, numbers)):
+        return take(turn, step)
     if numbers is not None:
         if not offers:
             return turn.chat("no_list"), turn.state
@@ -36,6 +42,15 @@ def choice(turn: Turn) -> Answered | None:
         return nothing(turn)
     target = _by_title(turn)
     return take(turn, target) if target else None
+
+
+def _step(turn: Turn, numbers: Sequence[int]) -> str | None:
+    """„Zweitens?“ beside a series, not below a list of choices: the member of that number."""
+    topic, base = turn.state.topic, turn.view.base
+    series = next((s for s in base.series if topic == s.id or topic in s.entries), None)
+    if series is None or len(numbers) != 1 or not _ENUMERATED.search(turn.text):
+        return None
+    return next((i for i in series.entries if numbers[0] in numbers_of(base, i)), None)
 
 
 def nothing(turn: Turn) -> Answered:

@@ -17,6 +17,10 @@ from bot.turn import Answered, Turn
 LIST, ENTRY = "list:", "entry:"
 """Prefixes of cues that lead to the list or the entry with the id that follows."""
 
+WISHES = ("help", "mark", "team", "team_callback")
+"""Commands in whole sentences („ich brauche Hilfe“), which a question is not („was stand auf der
+Agenda?“)."""
+
 _NAMED = re.compile(r"\b(?:name|namens|im\s+namen\s+von)\b\s?:?\s?(?P<name>[^\n:;,]{2,60})", re.I)
 _MARK_TEXT = re.compile(
     r"(?:merken|vormerken|agenda|tagesordnung|aufnehmen)\s?:\s?(?P<text>.+)", re.I
@@ -28,6 +32,8 @@ def is_command(turn: Turn, cue: Cue) -> bool:
     leads_to_entry = cue.kind.startswith((LIST, ENTRY))
     if not leads_to_entry and cue.kind not in _COMMANDS:
         return False
+    if cue.kind in WISHES:
+        return not cue.own and not turn.cues.has("asking", cue.rest)
     one_word = len(cue.phrase) == 1
     return turn.cues.is_polite(cue.rest) if leads_to_entry or one_word else not cue.own
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
@@ -29,11 +30,13 @@ _CLASSES = (
     "reference",
     "adverb",
     "question",
+    "asking",
     "english",
     "choice",
     "at",
     "show",
     "weak",
+    "frame",
     "beside",
     "ahead",
 )
@@ -67,7 +70,8 @@ class Cues:
             (kind, frozenset(tokens(phrase, language)))
             for kind, phrases in cues.items()
             if kind not in _CLASSES
-            for phrase in phrases
+            for written in phrases
+            for phrase in _alternatives(written)
         ]
         common = Counter(word for _, phrase in self._phrases for word in phrase)
         self._by_key: dict[str, list[tuple[str, frozenset[str]]]] = {}
@@ -162,6 +166,11 @@ def cues_of(base: KnowledgeBase) -> Cues:
 def tokens(text: str, language: Language) -> list[str]:
     """The words of a text; a text of signs only (👍, ?) is its first sign."""
     return words(text, language) or list(text.strip()[:1])
+
+
+def _alternatives(phrase: str) -> list[str]:
+    """„zahlt EfA/FIM“ is two phrases, „zahlt EfA“ and „zahlt FIM“."""
+    return [" ".join(chosen) for chosen in product(*(word.split("/") for word in phrase.split()))]
 
 
 def _words(phrases: Iterable[str], language: Language) -> frozenset[str]:

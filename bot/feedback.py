@@ -7,10 +7,17 @@ from dataclasses import replace
 
 from bot.chat import Erase, Outcome, Rated, Rating, Reply
 from bot.conversation import State
+from bot.cues import Cue
 from bot.replies import REASONS, options
 from bot.turn import Answered, Turn
 
 KINDS = ("yes", "no", "helpful", "unhelpful", "wrong", "outdated", "unclear", "off_topic")
+
+
+def is_meant(turn: Turn, cue: Cue) -> bool:
+    """Whether a message is a yes, a no or a rating, and no question („Stimmt das so?“)."""
+    asks = turn.text.endswith("?") and not turn.cues.is_polite(cue.rest)
+    return not cue.own and not asks and not turn.cues.has("asking", cue.rest)
 
 
 def feedback(turn: Turn, kind: str) -> Answered:

@@ -144,6 +144,14 @@ def _step(turn: Turn, topic: Entry, *, forward: bool) -> Answered:
     return turn.show(entry, lead=lead)
 
 
+def _first(turn: Turn, topic: Entry) -> Answered:
+    """„Wie geht’s los?“: the first of the series that the topic belongs to or leads into."""
+    ids = (topic.id, topic.links.overview)
+    mine = (s for s in turn.view.base.series if topic.id in s.entries or s.id in ids)
+    first = next((turn.view.entry(s.entries[0]) for s in mine), None)
+    return turn.show(first) if first else _missing(turn, topic)
+
+
 def _beside_a_series(turn: Turn, topic: Entry, *, forward: bool) -> Answered:
     """An overview leads into its series; anything else has nothing before or after it."""
     series = next((s for s in turn.view.base.series if s.id == topic.id), None)
@@ -421,6 +429,7 @@ def _note(turn: Turn, topic: Entry) -> Answered:
 _KINDS: dict[str, Callable[[Turn, Entry], Answered]] = {
     "next": partial(_step, forward=True),
     "previous": partial(_step, forward=False),
+    "first": _first,
     "milestone": _milestone,
     "both_sides": _both_sides,
     "source": _source,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 
-from bot.knowledge import KnowledgeBase
+from bot.knowledge import Kind, KnowledgeBase
 from bot.language import words
 from bot.matching import Match
 
@@ -25,7 +25,8 @@ SURE = 0.99
 def narrowed(base: KnowledgeBase, text: str, matches: Sequence[Match]) -> list[Match]:
     """The matches without other members of what is named and without its overview.
 
-    Their share of the confidence goes to those that stay.
+    Their share of the confidence goes to those that stay, unless a gap was found better:
+    „Können Phase 1 und Phase 2 zugleich laufen?“ is not about either.
     """
     asked = _names(words(text, base.language), before=BESIDE)
     named = _named(base)
@@ -42,7 +43,13 @@ def narrowed(base: KnowledgeBase, text: str, matches: Sequence[Match]) -> list[M
     }
     left = max(0.1, 1.0 - sum(m.score for m in matches if m.entry in out))
     kept = [m for m in matches if m.entry not in out]
-    return [replace(m, score=min(SURE, m.score / left)) if m.entry in meant else m for m in kept]
+    gaps = [m.score for m in kept if base.entries[m.entry].kind is Kind.GAP]
+    return [
+        replace(m, score=min(SURE, m.score / left))
+        if m.entry in meant and m.score >= max(gaps, default=0.0)
+        else m
+        for m in kept
+    ]
 
 
 def named_in(base: KnowledgeBase, text: str) -> list[str]:
@@ -61,6 +68,11 @@ def named_in(base: KnowledgeBase, text: str) -> list[str]:
             names.append((names[-1][0], int(word)))
     owners = {n: [e for e, titled in _named(base).items() if n in titled] for n in names}
     return list(dict.fromkeys(ids[0] for ids in owners.values() if len(ids) == 1))
+
+
+def numbers_of(base: KnowledgeBase, entry_id: str) -> frozenset[int]:
+    """The numbers that the title of an entry names („Phase 2 – Prüfung“)."""
+    return frozenset(number for _, number in _named(base).get(entry_id, ()))
 
 
 def titled(base: KnowledgeBase, said: Sequence[str]) -> str | None:

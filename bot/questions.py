@@ -25,6 +25,13 @@ MAX_READ = 8
 SURE_WITHOUT_PREFACE = 0.8
 """Confidence that a question needs without its preface („Mein Chef will wissen, …“)."""
 
+STEPS = ("next", "previous")
+FOLLOWED = (*LINKED, *STEPS, "source")
+"""Follow-ups that may stand together in one message: each leads to an entry."""
+
+OF_TOPIC = 0.6
+"""Confidence that a message needs which is read together with the title of the topic."""
+
 MAX_BEFORE = 3
 """Statements before a follow-up that may say what it is about."""
 
@@ -35,27 +42,44 @@ class Part:
 
     text: str
     decision: Decision
-    follows: bool = False  # it follows up on the part before it
+    follows: str = ""  # the kind of follow-up that it is on what was said before
+
+    @property
+    def moves(self) -> bool:
+        """Whether it changes the topic, not only answers an aspect of it."""
+        return self.follows in ("", *STEPS)
 
 
 def ask(turn: Turn) -> Answered:
     """The reply to a message that is one or several questions of its own."""
-    read = sentences(turn.text, turn.cues)
     members = _members(turn)
     if len(members) > 1:
         return _several(turn, members)
+    topic = turn.view.entry(turn.state.topic)
+    read = sentences(turn.text, turn.cues)
     if len(read) > 1 or len(turn.text) > LONG:
-        parts = _parts(turn, read)
+        parts = _parts(turn, attached(turn, read))
     else:
-        parts = _halves(turn, turn.text)
+        parts = _halves(turn, turn.text, topic if several_followups(turn) else None)
     if len(parts) > 1:
         return _several(turn, parts)
     part = parts[0]
-    topic = turn.view.entry(turn.state.topic)
     unsure = part.decision.score < UNMISTAKABLE and not _says_title(turn, part.decision.entry)
     if topic and unsure and _only_points_back(turn):
-        return _points_nowhere(turn, topic)
+        return _of_topic(turn, topic)
     return reply_to(turn, part.decision, part.text)
+
+
+def several_followups(turn: Turn) -> bool:
+    """„Wer macht das und was kostet es?“: follow-ups of different kinds and nothing else."""
+    pieces = [p for s in sentences(turn.text, turn.cues) for p in coordinated(s.text)][:MAX_READ]
+    cues = [_followup(turn.saying(piece)) for piece in pieces]
+    return all(c and c.kind in FOLLOWED for c in cues) and len({c.kind for c in cues if c}) > 1
+
+
+def _followup(alone: Turn) -> Cue | None:
+    """The follow-up that a sentence is, where it says nothing else."""
+    return next((c for c in alone.found if is_followup(c.kind) and not c.own), None)
 
 
 def _only_points_back(turn: Turn) -> bool:
@@ -70,9 +94,15 @@ def _says_title(turn: Turn, entry: Entry | None) -> bool:
     return len(turn.said) >= TITLE_WORDS and set(turn.said) <= set(title)
 
 
-def _points_nowhere(turn: Turn, topic: Entry) -> Answered:
-    """A message without content of its own that no phrase explains („welches ist besser?“)."""
+def _of_topic(turn: Turn, topic: Entry) -> Answered:
+    """A message without content of its own that no phrase explains: „Für welches Modell?“
+
+    Together with the title of the topic it may ask for something else that is known.
+    """
     question = question_kept(turn.text)
+    read = decide(turn, f"{topic.title} {turn.text}")
+    if read.entry and read.entry.id != topic.id and read.score >= OF_TOPIC:
+        return reply_to(turn, read, turn.text)
     reply, state = nearest(turn, topic, turn.say("points_nowhere", title=topic.title))
     event = Unanswered(question, (topic.id,))
     return replace(reply, events=(event,)), replace(state, question=question)
@@ -119,19 +149,49 @@ def _declined(turn: Turn, decision: Decision, question: str) -> Answered:
 
 
 def _members(turn: Turn) -> list[Part]:
-    """„Phase 2 und Phase 3“: a part for each member named in one sentence."""
+    """„Phase 2 und Phase 3“: a part for each member named in one sentence.
+
+    What the source does not say of a member („Was kosten …?“) it does not say of several.
+    """
     if len(turn.text) > LONG or turn.text.count("?") > 1 or len(coordinated(turn.text)) > 1:
         return []
-    known = (turn.view.entry(i) for i in named_in(turn.view.base, turn.text))
-    return [Part(e.title, Decision(e, score=1.0)) for e in known if e]
+    known = [e for i in named_in(turn.view.base, turn.text) if (e := turn.view.entry(i))]
+    if len(known) > 1 and (whole := decide(turn).entry) and whole.kind is Kind.GAP:
+        return []
+    return [Part(e.title, Decision(e, score=1.0)) for e in known]
+
+
+def attached(turn: Turn, read: Sequence[Sentence]) -> list[Sentence]:
+    """The sentences, those that ask nothing by themselves put to the one before them.
+
+    „Im Vertrag steht EfA. Was ist das?“ is one question; „Können Sie mir helfen?“ after a
+    question, or a first „Ich brauche eine Auskunft.“, adds nothing.
+    """
+    kept: list[Sentence] = []
+    for sentence in read:
+        if not _is_frame(turn, sentence.text):
+            kept.append(sentence)
+        elif kept and sentence.asks and not kept[-1].asks:
+            kept[-1] = Sentence(f"{kept[-1].text} {sentence.text}", asks=True)
+    return kept or list(read)
+
+
+def _is_frame(turn: Turn, sentence: str) -> bool:
+    """Whether a sentence has no content and is no follow-up: „Wie heißt diese Rolle?“"""
+    alone = turn.saying(sentence)
+    own = [w for w in alone.cues.own(alone.said) if not alone.cues.has("frame", [w])]
+    back = alone.cues.has("reference", alone.said) or alone.cues.has("adverb", alone.said)
+    if len(own) > (1 if back else 0):
+        return False
+    return _followup(alone) is None or alone.cue(["identity"]) is not None
 
 
 def _parts(turn: Turn, read: Sequence[Sentence]) -> list[Part]:
     """The questions of a longer message; statements only say what they are about."""
     asking = sorted((s for s in read if s.asks), key=lambda s: -len(s.text))[:MAX_READ]
     if not asking:
-        texts = (turn.text, *(s.text for s in read[:MAX_READ]))
-        return [max((Part(t, decide(turn, t)) for t in texts), key=lambda p: p.decision.score)]
+        alone = read[:MAX_READ] if len(turn.text) > LONG else ()
+        return [_surest(turn, (turn.text, *(s.text for s in alone)))]
     parts: list[Part] = []
     about = turn.view.entry(turn.state.topic)
     said: list[str] = []  # statements since the last question
@@ -139,21 +199,23 @@ def _parts(turn: Turn, read: Sequence[Sentence]) -> list[Part]:
         if sentence not in asking:
             said.append(sentence.text)
             continue
-        found = _halves(turn, _whole(turn, sentence.text, said), about, said[-MAX_BEFORE:])
+        found = _halves(turn, sentence.text, about, said[-MAX_BEFORE:])
         parts += found
-        about = next((p.decision.entry for p in reversed(found) if p.decision.entry), about)
+        about = next(
+            (p.decision.entry for p in reversed(found) if p.decision.entry and p.moves), about
+        )
         said = []
+    whole = decide(turn)
+    if whole.score > max(p.decision.score for p in parts) and len(parts) == 1:
+        return [Part(turn.text, whole)]
     answered = [p for p in parts if p.decision.entry]
     if not answered or len(turn.text) > LONG:
         parts = answered or [max(parts, key=lambda p: p.decision.score)]
     return _distinct(parts)
 
 
-def _whole(turn: Turn, sentence: str, said: Sequence[str]) -> str:
-    """A question that only points back („Wie heißt sie?“) with the sentence before it."""
-    alone = turn.saying(sentence)
-    empty = not alone.cues.own(alone.said) and not any(is_followup(c.kind) for c in alone.found)
-    return f"{said[-1]} {sentence}" if said and empty else sentence
+def _surest(turn: Turn, texts: Sequence[str]) -> Part:
+    return max((Part(t, decide(turn, t)) for t in texts), key=lambda p: p.decision.score)
 
 
 def _halves(
@@ -167,8 +229,10 @@ def _halves(
     parts: list[Part] = []
     for piece in pieces:
         part = _part(turn, piece, about, said if not parts else ())
-        about = part.decision.entry or about
+        about = part.decision.entry if part.decision.entry and part.moves else about
         parts.append(part)
+    if all(p.follows for p in parts):
+        return _distinct(parts)
     understood = [p for p in parts if p.decision.entry]
     if len(_distinct(parts)) < 2 or (len(understood) < len(parts) and whole.decision.entry):
         return [whole]
@@ -177,13 +241,11 @@ def _halves(
 
 def _part(turn: Turn, text: str, about: Entry | None, said: Sequence[str]) -> Part:
     """A question by its own words or, without any, as a follow-up to what was said before."""
-    alone = turn.saying(text)
-    cue = next((c for c in alone.found if is_followup(c.kind) and not c.own), None)
-    if cue:
+    if cue := _followup(turn.saying(text)):
         stated = (decide(turn, statement).entry for statement in reversed(said))
         subject = next((entry for entry in stated if entry), about)
         if subject and (entry := _followed(turn, subject, cue)):
-            return Part(text, Decision(entry, score=1.0), follows=True)
+            return Part(text, Decision(entry, score=1.0), cue.kind)
     decision = decide(turn, text)
     if not decision.entry and (asked := without_preface(text)) != text:
         inner = decide(turn, asked)
@@ -196,8 +258,10 @@ def _followed(turn: Turn, about: Entry, cue: Cue) -> Entry | None:
     """Where a follow-up leads from an entry, as far as it leads to one entry."""
     if cue.kind in LINKED:
         return turn.view.entry(linked(turn, about, cue.kind))
+    if cue.kind == "source":  # stands below the entry itself
+        return about
     series = turn.view.series_of(about.id)
-    if series is None or cue.kind not in ("next", "previous"):
+    if series is None or cue.kind not in STEPS:
         return None
     place = series.entries.index(about.id) + (1 if cue.kind == "next" else -1)
     return turn.view.entry(series.entries[place]) if 0 <= place < len(series.entries) else None
@@ -231,7 +295,7 @@ def _several(turn: Turn, parts: Sequence[Part]) -> Answered:
         *(Unanswered(question_kept(p.text), p.decision.near) for p in unknown),
     )
     reply = replace(reply, notices=(*said, *reply.notices), events=events)
-    own = [p.decision.entry for p in first if p.decision.entry and not p.follows]
+    own = [p.decision.entry for p in first if p.decision.entry and p.moves]
     answered = [e.id for e in own if e.kind is Kind.ANSWER]
     topic = answered[-1] if answered else turn.state.topic
     state = replace(

@@ -17,7 +17,7 @@ KINDS = ("greeting", "thanks", "goodbye", "who_are_you", "how_are_you", "insult"
 def is_meant(turn: Turn, cue: Cue) -> bool:
     """Whether a message is no more than this: other words may be there, but ask for nothing."""
     if not cue.own:
-        return True
+        return not turn.cues.has("asking", cue.rest) or cue.kind == "insult"
     asks = "?" in turn.text or turn.cues.has("question", cue.rest)
     return not asks and len(cue.own) <= MAX_OWN and not found_by(turn, cue.own)
 

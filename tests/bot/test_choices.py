@@ -118,3 +118,12 @@ def test_a_question_can_be_handed_over(number: str, callback: bool) -> None:
     reply = talk.say(number)
     assert reply.events == (HandedOver("Phase Kontakt Gewerke Wand Keller", callback),)
     assert talk.say(number).events == ()  # not twice
+
+
+def test_enumerating_beside_a_series_is_a_step_of_it() -> None:
+    assert Talk().says("Was passiert im Keller?", "Zweitens?").entry == "wand"
+    assert Talk().says("Was passiert im Keller?", "und drittens?").entry == "dach"
+
+
+def test_a_number_longer_than_any_list_is_a_question() -> None:
+    assert Talk().says("Was passiert im Keller?", "582").outcome is Outcome.UNKNOWN

@@ -200,3 +200,36 @@ def test_personal_data_is_pointed_out_and_goes_nowhere() -> None:
     assert any("E-Mail-Adresse, Name" in n for n in reply.notices)
     assert "eva@muster.de" not in f"{reply} {talk.state}"
     assert "Muster" not in f"{reply} {talk.state}"
+
+
+@pytest.mark.parametrize(
+    "text", ["ich brauche hilfe", "Kannst du mir helfen?", "Hilfe, ich komme nicht klar"]
+)
+def test_a_call_for_help_is_the_command(text: str) -> None:
+    assert Talk().say(text).outcome is Outcome.SMALLTALK
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Was kann beim Keller helfen?",
+        "Was stand vom Keller auf der Agenda?",
+        "Stimmt das mit dem Keller so?",
+        "Was ist das Blöde am Keller?",
+        "Gibt's ne Liste zum Keller?",
+    ],
+)
+def test_a_question_is_no_small_talk(text: str) -> None:
+    assert Talk().say(text).outcome is not Outcome.SMALLTALK
+
+
+def test_a_doubt_shows_the_proof_and_is_no_rating() -> None:
+    reply = Talk().says("Was passiert im Keller?", "Stimmt das so?")
+    assert reply.events == ()
+    assert "Keller graben." in reply.body
+
+
+def test_the_bad_side_is_asked_for_not_an_insult() -> None:
+    assert Talk().says("Was ist Modell Alpha?", "Und was ist das Blöde daran?").entry == (
+        "modell-a-minus"
+    )

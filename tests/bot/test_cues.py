@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.cues import cues_of
+from bot.cues import Cues, cues_of
 from tests.smallworld import edition
 
 CUES = cues_of(edition().base)
@@ -80,3 +80,10 @@ def test_long_messages_are_questions() -> None:
 )
 def test_english(text: str, english: bool) -> None:
     assert CUES.is_english(CUES.tokens(text)) is english
+
+
+def test_alternatives_in_a_phrase_are_phrases_of_their_own() -> None:
+    cues = Cues({"rule": ("zahlt/kostet haus/garten",)}, "de")
+    for text in ("Wer zahlt das Haus?", "Was kostet der Garten?"):
+        assert [c.kind for c in cues.find(cues.tokens(text))] == ["rule"]
+    assert cues.find(cues.tokens("Haus und Garten")) == []

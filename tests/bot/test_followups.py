@@ -236,3 +236,8 @@ def test_a_message_without_content_is_not_guessed(text: str) -> None:
 )
 def test_a_follow_up_may_name_its_member(text: str, said: str) -> None:
     assert said in Talk().say(text).body
+
+
+def test_the_beginning_is_the_first_of_the_series() -> None:
+    assert Talk().says("Was passiert auf dem Dach?", "Und wie geht's los?").entry == "keller"
+    assert Talk().says("Was ist Modell Alpha?", "Wie geht es los?").outcome is Outcome.UNKNOWN

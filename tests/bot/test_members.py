@@ -22,6 +22,11 @@ def test_siblings_and_overview_are_out() -> None:
     assert found == {"wand": pytest.approx(0.75), "luecke-kosten": 0.1}
 
 
+def test_a_gap_found_better_than_the_member_stays_ahead() -> None:
+    matches = [Match("luecke-kosten", 0.5), *MATCHES[:3]]
+    assert narrowed(BASE, "Was kostet Phase 2?", matches) == [matches[0], Match("wand", 0.15)]
+
+
 @pytest.mark.parametrize(
     "text",
     ["Was umfasst die Phase?", "Was kommt nach Phase 2?", "Phase 7", "2 Wände", "Was kostet das?"],

@@ -142,3 +142,39 @@ def test_english_gets_the_german_passage_with_an_english_line() -> None:
     assert reply.entry == "modell-alpha"
     assert "German" in reply.lead
     assert not Talk().say("Was ist Modell Alpha?").lead
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "Was ist darunter zu verstehen?",
+        "Wer ist das?",
+        "Was steht drin?",
+        "Ist das korrekt?",
+        "Können Sie mir weiterhelfen?",
+        "Was ist dieser Begriff?",
+    ],
+)
+def test_a_sentence_without_content_belongs_to_the_one_before_it(asked: str) -> None:
+    assert Talk().say(f"Im Brief wird das Modell Alpha genannt. {asked}").entry == "modell-alpha"
+
+
+def test_what_only_introduces_a_question_adds_nothing() -> None:
+    assert Talk().say("Ich brauche eine Auskunft. Was ist Modell Alpha?").entry == "modell-alpha"
+
+
+def test_a_follow_up_in_a_mail_leads_from_what_was_stated() -> None:
+    assert Talk().say("Beim Keller sind wir fertig. Was kommt als Nächstes?").entry == "wand"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Wer macht das und was kostet das?", ["Maurer", "sagt die Quelle nicht"]),
+        ("Was kommt danach und wer macht das?", ["gemauert", "Dachdecker"]),
+        ("Was kommt danach und wo steht das?", ["gemauert", "Alte Folien"]),
+    ],
+)
+def test_two_follow_ups_are_both_answered(text: str, told: list[str]) -> None:
+    reply = plain(Talk().says("Was passiert im Keller?", text))
+    assert all(words in reply for words in told)
