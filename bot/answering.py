@@ -18,6 +18,7 @@ from bot.conversation import CONTEXT, State
 from bot.cues import Cue, cues_of
 from bot.deciding import ANSWER, CHOICE, decide
 from bot.followups import NEED_TOPIC, beside, follow, is_followup, of_named, refers_back
+from bot.knowledge import Kind
 from bot.language import clean
 from bot.library import Edition
 from bot.pointing import pointed, without_command
@@ -120,9 +121,17 @@ def _phrase(turn: Turn, cue: Cue) -> Answered | None:
         return command(turn, cue.kind)
     if is_followup(cue.kind) and (several_followups(turn) or _begins(turn, cue)):
         return ask(turn)
+    if cue.kind == "source" and not cue.own and not turn.state.shown and not _known(turn):
+        return command(turn, "source_alone")
     if is_followup(cue.kind) and (turn.state.shown or _needs_topic(turn, cue)):
         return follow(turn, cue) if refers_back(turn, cue) else None
     return None
+
+
+def _known(turn: Turn) -> bool:
+    """Whether the message by itself finds something that the source says."""
+    entry = decide(turn).entry
+    return entry is not None and entry.kind is Kind.ANSWER
 
 
 def _begins(turn: Turn, cue: Cue) -> bool:

@@ -9,9 +9,9 @@ from bot.chat import Outcome, Reply, Unanswered
 from bot.conversation import question_kept
 from bot.cues import Cue
 from bot.deciding import Decision, decide
-from bot.followups import LINKED, is_followup, linked, nearest
+from bot.followups import BY_WORDS, LINKED, is_followup, linked, nearest
 from bot.knowledge import Entry, Kind
-from bot.members import named_in
+from bot.members import SURE, named_in
 from bot.replies import CONTACT, TEAM, TEAM_CALLBACK, options, shortened, together
 from bot.splitting import LONG, Sentence, coordinated, sentences, without_preface
 from bot.turn import Answered, Turn
@@ -52,15 +52,8 @@ class Part:
 
 def ask(turn: Turn) -> Answered:
     """The reply to a message that is one or several questions of its own."""
-    members = _members(turn)
-    if len(members) > 1:
-        return _several(turn, members)
     topic = turn.view.entry(turn.state.topic)
-    read = sentences(turn.text, turn.cues)
-    if len(read) > 1 or len(turn.text) > LONG:
-        parts = _parts(turn, attached(turn, read))
-    else:
-        parts = _halves(turn, turn.text, topic if several_followups(turn) else None)
+    parts = _members(turn) or _asked(turn, topic)
     if len(parts) > 1:
         return _several(turn, parts)
     part = parts[0]
@@ -68,6 +61,14 @@ def ask(turn: Turn) -> Answered:
     if topic and unsure and _only_points_back(turn):
         return _of_topic(turn, topic)
     return reply_to(turn, part.decision, part.text)
+
+
+def _asked(turn: Turn, topic: Entry | None) -> list[Part]:
+    """The questions of the message, at least one."""
+    read = sentences(turn.text, turn.cues)
+    if len(read) > 1 or len(turn.text) > LONG:
+        return _parts(turn, attached(turn, read))
+    return _halves(turn, turn.text, topic if several_followups(turn) else None)
 
 
 def several_followups(turn: Turn) -> bool:
@@ -149,15 +150,20 @@ def _declined(turn: Turn, decision: Decision, question: str) -> Answered:
 
 
 def _members(turn: Turn) -> list[Part]:
-    """„Phase 2 und Phase 3“: a part for each member named in one sentence.
+    """„Phase 2 und Phase 3“: a part for each of several members named in one sentence.
 
-    What the source does not say of a member („Was kosten …?“) it does not say of several.
+    What the source says of no member („Was kosten …?“) is one part, the gap.
     """
     if len(turn.text) > LONG or turn.text.count("?") > 1 or len(coordinated(turn.text)) > 1:
         return []
     known = [e for i in named_in(turn.view.base, turn.text) if (e := turn.view.entry(i))]
-    if len(known) > 1 and (whole := decide(turn).entry) and whole.kind is Kind.GAP:
+    if len(known) < 2:
         return []
+    cue = turn.cue(BY_WORDS)
+    same = turn.view.entry(BY_WORDS[cue.kind]) if cue else None
+    whole = same or decide(turn).entry
+    if whole and whole.kind is Kind.GAP:
+        return [Part(turn.text, Decision(whole, score=SURE))]
     return [Part(e.title, Decision(e, score=1.0)) for e in known]
 
 
