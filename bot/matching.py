@@ -91,13 +91,16 @@ class Index:
         pool, evidence, overall = self.evidence(question)
         known = {"learned": self.learned.lesson is not None, "gaps": bool(self._gaps.any())}
         scores = dict(zip(pool, confidence(evidence, overall, **known), strict=True))
-        said = " ".join(words(question[:MAX_LITERAL], self._language))
-        owner = self.learned.literal.get(said)
-        literal = None if owner is None else self._ids[owner]
+        literal = self.literal(question)
         if literal:
             scores[literal] = max(CERTAIN, *scores.values())
         best = sorted(scores.items(), key=lambda pair: (-pair[1], pair[0] != literal, pair[0]))
         return [Match(entry, score) for entry, score in best[:limit]]
+
+    def literal(self, question: str) -> str | None:
+        """The one entry that has the question, word for word, as a title or a question."""
+        owner = self.learned.literal.get(" ".join(words(question[:MAX_LITERAL], self._language)))
+        return None if owner is None else self._ids[owner]
 
     def evidence(self, question: str) -> tuple[list[str], list[Evidence], Overall]:
         """The entries that were looked at closely, what speaks for each, and for an answer."""

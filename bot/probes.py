@@ -23,8 +23,8 @@ Probe = Callable[[Subject, Edition], Iterator[Finding]]
 def own_questions_hit(subject: Subject, edition: Edition) -> Iterator[Finding]:
     """Each question of an entry finds the entry before all others."""
     for place, name, question in subject.questions:
-        if name not in edition.base.entries:
-            continue
+        if name not in edition.base.entries or edition.index.literal(question) == name:
+            continue  # what stands in one entry alone is certain to find it
         best = edition.index.match(question)[:1]
         if not best or best[0].entry != name:
             found = f"gefunden wird „{best[0].entry}“" if best else "gefunden wird nichts"
