@@ -25,6 +25,7 @@ POOL, POOL_OF_GAPS = 8, 3  # entries that are looked at closely
 FEW, MANY, VOTERS = 3, 10, 15  # most similar phrasings: of an entry, and of all that vote
 LONG = 16  # words; longer questions are also read sentence by sentence
 SENTENCE = 3  # words; shorter sentences are no question
+CONTENT = 3  # words beside stopwords; a sentence with fewer is read with the one before it
 MOST_SENTENCES = 12  # of a long text are looked at by themselves
 STOPWORD_COVERAGE = 0.1
 
@@ -147,10 +148,18 @@ class Index:
         texts = [whole]
         if len(whole.words) > LONG:
             parts = sentences(question, self._language)
-            likely = [p for p in parts if "?" in p] or parts
-            read = [self._encoder.encode(p) for p in likely[:MOST_SENTENCES]]
+            likely = [n for n, p in enumerate(parts) if "?" in p] or range(len(parts))
+            read = [self._sentence(parts, n) for n in likely[:MOST_SENTENCES]]
             texts += [encoded for encoded in read if len(encoded.words) >= SENTENCE]
         return [self._reading(text) for text in texts]
+
+    def _sentence(self, parts: Sequence[str], place: int) -> Encoded:
+        """A sentence of a text; with the one before, where it says little („Wer ist das?“)."""
+        alone = self._encoder.encode(parts[place])
+        content = sum(one.single and one.weight != STOPWORD for one in alone.found)
+        if place and content < CONTENT:
+            return self._encoder.encode(f"{parts[place - 1]} {parts[place]}")
+        return alone
 
     def _reading(self, text: Encoded) -> _Reading:
         by_words, by_grams = (

@@ -205,3 +205,11 @@ def test_the_weights_fit_the_inputs() -> None:
     }
     for weights in WEIGHTS.values():
         assert {name: len(values) for name, values in weights.items()} == sizes
+
+
+def test_a_sentence_that_says_little_is_read_with_the_one_before_it() -> None:
+    mail = (
+        "Guten Tag,\nbei uns im Rathaus am Markt liegt seit Montag ein dicker Ordner mit vielen "
+        "bunten Zetteln. Auf einem steht etwas vom Servicekonto. Was ist das?\nGruß, Tim"
+    )
+    assert INDEX.match(mail)[0].entry == "konto"
