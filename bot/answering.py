@@ -21,9 +21,10 @@ from bot.followups import NEED_TOPIC, beside, follow, is_followup, of_named, ref
 from bot.knowledge import Kind
 from bot.language import clean
 from bot.library import Edition
+from bot.parts import several_followups
 from bot.pointing import pointed, without_command
 from bot.privacy import mask, without_masks
-from bot.questions import ask, several_followups
+from bot.questions import ask
 from bot.replies import View, within_limits
 from bot.splitting import sentences
 from bot.turn import Answered, Turn

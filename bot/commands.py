@@ -51,7 +51,7 @@ def command(turn: Turn, kind: str) -> Answered | None:
         return overview(turn, kind.removeprefix(LIST))
     if kind.startswith(ENTRY):
         entry = turn.view.entry(kind.removeprefix(ENTRY))
-        return turn.show(entry) if entry else None
+        return turn.show(entry, question=question_kept(turn.text)) if entry else None
     return _COMMANDS[kind](turn)
 
 

@@ -36,6 +36,7 @@ _AND = re.compile(
     re.IGNORECASE,
 )
 _COMMA = re.compile(rf",\s(?={_QUESTION})", re.IGNORECASE)
+_OR = re.compile(r",?\s(?:oder|or)\s", re.IGNORECASE)
 _ANNOUNCED = re.compile(r"^[^:?]{0,80}\b(?:fragen?|questions?)\s?:\s", re.IGNORECASE)
 _BEGINS = re.compile(_QUESTION, re.IGNORECASE)
 _CONJUNCTIONS = ("und", "aber", "also", "and", "but")
@@ -81,6 +82,15 @@ def coordinated(sentence: str) -> list[str]:
         return [sentence.strip()]
     parts = [p for part in joined for p in (_COMMA.split(part) if _BEGINS.match(part) else [part])]
     return [p.strip() for p in parts if p.strip()]
+
+
+def alternatives(sentence: str) -> tuple[bool, list[str]]:
+    """What is to be chosen from, and whether „oder“ says so or it is just two words."""
+    text = sentence.strip(" ?!.")
+    parts = [p.strip(" ,") for p in _OR.split(text)]
+    if len(parts) > 1:
+        return True, parts
+    return False, text.split() if text.count(" ") == 1 else []
 
 
 def without_preface(sentence: str) -> str:

@@ -178,3 +178,16 @@ def test_a_follow_up_in_a_mail_leads_from_what_was_stated() -> None:
 def test_two_follow_ups_are_both_answered(text: str, told: list[str]) -> None:
     reply = plain(Talk().says("Was passiert im Keller?", text))
     assert all(words in reply for words in told)
+
+
+@pytest.mark.parametrize("text", ["Gewerke oder Kontakt?", "Die Gewerke oder der Kontakt"])
+def test_one_name_or_another_is_a_choice_of_both(text: str) -> None:
+    reply = Talk().say(text)
+    assert reply.outcome is Outcome.CHOICES
+    assert [o.entry for o in reply.options] == ["handwerk", "kontakt", None]
+
+
+def test_two_names_side_by_side_are_a_choice_where_no_entry_holds_both() -> None:
+    options = [o.entry for o in Talk().say("Gewerke Kontakt?").options]
+    assert options == ["handwerk", "kontakt", None]
+    assert Talk().say("Formular ausfüllen").entry == "ausfuellen"

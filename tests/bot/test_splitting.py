@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.cues import cues_of
-from bot.splitting import coordinated, sentences, without_preface
+from bot.splitting import alternatives, coordinated, sentences, without_preface
 from tests.smallworld import edition
 
 CUES = cues_of(edition().base)
@@ -71,3 +71,17 @@ def test_coordinated(text: str, parts: list[str]) -> None:
 )
 def test_without_preface(text: str, asked: str) -> None:
     assert without_preface(text) == asked
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "names"),
+    [
+        ("EfA oder FIM?", True, ["EfA", "FIM"]),
+        ("EfA, FIM, oder beides", True, ["EfA, FIM", "beides"]),
+        ("EfA FIM?", False, ["EfA", "FIM"]),
+        ("Was ist EfA?", False, []),
+        ("EfA", False, []),
+    ],
+)
+def test_alternatives(text: str, said: bool, names: list[str]) -> None:
+    assert alternatives(text) == (said, names)
