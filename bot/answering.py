@@ -97,6 +97,8 @@ def _about_the_bot(turn: Turn) -> Answered | None:
     """The reply to several sentences of which the only question is one to the bot itself."""
     read = sentences(turn.text, turn.cues)
     asking = [s.text for s in read if s.asks]
+    if not asking:
+        return _said_politely(turn.saying(" ".join(s.text for s in read)))
     if len(read) < 2 or len(asking) != 1:
         return None
     alone = turn.saying(asking[0])
@@ -106,6 +108,13 @@ def _about_the_bot(turn: Turn) -> Answered | None:
     if cue.kind == "help" and decide(turn).entry:  # „Können Sie mir helfen?“ ends a question
         return None
     return _phrase(alone, cue)
+
+
+def _said_politely(alone: Turn) -> Answered | None:
+    """The reply to praise, thanks or a rating between a salutation and a name."""
+    cue = next(iter(alone.found), None)
+    chat = cue and not cue.own and cue.kind in (*smalltalk.KINDS, *feedback.KINDS)
+    return _phrase(alone, cue) if cue and chat else None
 
 
 def _phrase(turn: Turn, cue: Cue) -> Answered | None:

@@ -24,6 +24,9 @@ MAX_WORDS = 30
 COMMONPLACE = 5.9
 """Zipf frequency from which a word (sagt, Zeit, Leute) says nothing of what is asked."""
 
+SHORTEST_MISTYPED = 5
+"""Shorter words that are not known may be an abbreviation („Vort.“) rather than one mistyped."""
+
 _CLASSES = (
     "filler",
     "pointer",
@@ -139,6 +142,8 @@ class Cues:
             return True
         if frequencies(self._language).get(word, 0.0) >= COMMONPLACE:
             return True
+        if len(word) < SHORTEST_MISTYPED and stem(word, self._language) not in self._by_stem:
+            return False
         return bool(self._meant(word).keys() & self._empty)
 
     def _meant(self, word: str) -> dict[str, float]:

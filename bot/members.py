@@ -7,8 +7,10 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 
+from rapidfuzz.distance import OSA
+
 from bot.knowledge import Kind, KnowledgeBase
-from bot.language import words
+from bot.language import allowed_edits, words
 from bot.matching import Match
 
 Name = tuple[str, int]  # „Phase 2“ is ("phase", 2)
@@ -28,7 +30,8 @@ def narrowed(base: KnowledgeBase, text: str, matches: Sequence[Match]) -> list[M
     Their share of the confidence goes to those that stay, unless a gap was found better:
     „Können Phase 1 und Phase 2 zugleich laufen?“ is not about either.
     """
-    asked = _names(words(text, base.language), before=BESIDE)
+    said = words(text, base.language)
+    asked = frozenset((_noun(base, noun), n) for noun, n in _names(said, before=BESIDE))
     named = _named(base)
     meant = {m.entry for m in matches if named.get(m.entry, frozenset()) & asked}
     if not meant:
@@ -63,7 +66,7 @@ def named_in(base: KnowledgeBase, text: str) -> list[str]:
             continue
         before = said[place - 1]
         if before.isalpha() and before not in JOINING:
-            names.append((before, int(word)))
+            names.append((_noun(base, before), int(word)))
         elif before in JOINING and names and said[place - 2].isdecimal():
             names.append((names[-1][0], int(word)))
     owners = {n: [e for e, titled in _named(base).items() if n in titled] for n in names}
@@ -111,6 +114,22 @@ def _named(base: KnowledgeBase) -> Mapping[str, frozenset[Name]]:
     """What the titles of the entries name."""
     titles = {e.id: _names(words(e.title, base.language)) for e in base.entries.values()}
     return {entry: names for entry, names in titles.items() if names}
+
+
+def _noun(base: KnowledgeBase, word: str) -> str:
+    """The noun of a name as it is written in the titles: „fase“ is „phase“."""
+    nouns = {noun for names in _named(base).values() for noun, _ in names}
+    if word in nouns:
+        return word
+    edits = allowed_edits(len(word))
+    near = (n for n in sorted(nouns) if _edits(word, n) <= edits)
+    return next(near, word) if edits else word
+
+
+def _edits(word: str, noun: str) -> int:
+    """Typing errors between two words, also as one hears them."""
+    heard = OSA.distance(word.replace("ph", "f"), noun.replace("ph", "f"))
+    return min(heard, OSA.distance(word, noun))
 
 
 def _names(said: Sequence[str], before: frozenset[str] = frozenset()) -> frozenset[Name]:

@@ -29,8 +29,11 @@ def ask(turn: Turn) -> Answered:
         return _several(turn, parts)
     part = parts[0]
     unsure = part.decision.score < UNMISTAKABLE and not _says_title(turn, part.decision.entry)
-    if topic and unsure and _only_points_back(turn):
-        return _of_topic(turn, topic)
+    if topic and _only_points_back(turn):
+        if holds_for := _holds_for(turn, topic):
+            return reply_to(turn, Decision(holds_for), turn.text)
+        if unsure:
+            return _of_topic(turn, topic)
     return reply_to(turn, part.decision, part.text)
 
 
@@ -46,10 +49,15 @@ def _says_title(turn: Turn, entry: Entry | None) -> bool:
     return len(turn.said) >= TITLE_WORDS and set(turn.said) <= set(title)
 
 
-def _of_topic(turn: Turn, topic: Entry) -> Answered:
-    """A message without content of its own that no phrase explains: „Für welches Modell?“
+def _holds_for(turn: Turn, topic: Entry) -> Entry | None:
+    """„Für welches Modell?“ asks what the topic holds for, where an entry says that."""
+    return turn.view.entry(topic.links.also) if turn.cues.has("at", turn.said[:2]) else None
 
-    Together with the question before it, it may ask for something else that is known.
+
+def _of_topic(turn: Turn, topic: Entry) -> Answered:
+    """A message without content of its own that no phrase explains („welches ist besser?“).
+
+    Read together with the question before it, it may ask for something else that is known.
     """
     question = question_kept(turn.text)
     read = decide(turn, f"{turn.state.question or topic.title} {turn.text}")

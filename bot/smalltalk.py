@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.chat import Outcome, Reply
 from bot.cues import Cue
-from bot.deciding import found_by
+from bot.deciding import decide, found_by
 from bot.replies import View
 from bot.turn import Answered, Turn
 
@@ -19,7 +19,9 @@ def is_meant(turn: Turn, cue: Cue) -> bool:
     if not cue.own:
         return not turn.cues.has("asking", cue.rest) or cue.kind == "insult"
     asks = "?" in turn.text or turn.cues.has("question", cue.rest)
-    return not asks and len(cue.own) <= MAX_OWN and not found_by(turn, cue.own)
+    if asks or len(cue.own) > MAX_OWN:
+        return False
+    return not decide(turn, " ".join(cue.rest)).entry or not found_by(turn, cue.own)
 
 
 def smalltalk(turn: Turn, kind: str) -> Answered:

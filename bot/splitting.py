@@ -67,7 +67,8 @@ def _asks(sentence: str, cues: Cues) -> bool:
     first = cues.tokens(sentence[:40])[:2]
     if first and first[0] in _CONJUNCTIONS:
         first = first[1:]
-    return bool(_ASKS.search(sentence)) or cues.has("question", first[:1])
+    begins = "asking" if sentence.endswith("!") else "question"  # „Hat geklappt!“ asks nothing
+    return bool(_ASKS.search(sentence)) or cues.has(begins, first[:1])
 
 
 def coordinated(sentence: str) -> list[str]:

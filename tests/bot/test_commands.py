@@ -233,3 +233,15 @@ def test_the_bad_side_is_asked_for_not_an_insult() -> None:
     assert Talk().says("Was ist Modell Alpha?", "Und was ist das Blöde daran?").entry == (
         "modell-a-minus"
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Hallo,\nhat wunderbar funktioniert!\nViele Grüße\nAda aus dem Kellerreferat",
+        "Sehr geehrtes Team,\nToll gemacht.\nMfG A. Wand",
+        "Danke, ich weiß das zu schätzen",
+    ],
+)
+def test_praise_between_salutation_and_name_is_small_talk(text: str) -> None:
+    assert "Gern" in Talk().say(text).body

@@ -87,3 +87,8 @@ def test_alternatives_in_a_phrase_are_phrases_of_their_own() -> None:
     for text in ("Wer zahlt das Haus?", "Was kostet der Garten?"):
         assert [c.kind for c in cues.find(cues.tokens(text))] == ["rule"]
     assert cues.find(cues.tokens("Haus und Garten")) == []
+
+
+def test_a_short_unknown_word_is_no_mistyped_filler() -> None:
+    assert CUES.own(["vort"]) == ["vort"]
+    assert CUES.own(["brauhce"]) == []
