@@ -207,9 +207,11 @@ def _halves(
     if all(p.follows for p in parts):
         return _distinct(parts)
     understood = [p for p in parts if p.decision.entry]
-    if len(_distinct(parts)) < 2 or (len(understood) < len(parts) and whole.decision.entry):
+    if not understood or len(_distinct(parts)) < 2:
         return [whole]
-    return parts if understood else [whole]
+    surest = max(p.decision.score for p in understood)
+    better = whole.decision.entry and whole.decision.score >= surest
+    return [whole] if better and len(understood) < len(parts) else parts
 
 
 def _part(turn: Turn, text: str, about: Entry | None, said: Sequence[str]) -> Part:
