@@ -4,7 +4,8 @@
 
 A question has one outcome among the entries looked at closely and "nothing fits": one of the
 entries that hold all facts that it asks for (`sources.facts`); for a question to decline, a gap
-or nothing.  Questions whose right entry was not looked at teach nothing.  The model for bases
+or nothing.  Questions whose right entry was not looked at teach nothing, nor do long texts, which
+are judged by their sentences.  The model for bases
 without gaps is fitted on the same base without its gaps, and without the declines near the field:
 only gaps tell those from answers.  The base is also fitted with fewer phrasings, so that the
 weights suit younger ones.  Penalties are chosen by five-fold cross-validation over
@@ -27,7 +28,8 @@ from bench.questions import Question, read, right_entries
 from bot import confidence
 from bot.confidence import UNWANTED, inputs, inputs_alone, inputs_of_nothing
 from bot.knowledge import Kind, KnowledgeBase, load, shipped
-from bot.matching import Index
+from bot.language import words
+from bot.matching import LONG, Index
 
 FOLDS = 5
 PENALTIES = (3e-4, 1e-3, 3e-3)  # less would fit this base better and smaller ones worse
@@ -57,7 +59,7 @@ def examples(
     seen, numbers = [], []
     asked = list(enumerate(zip(questions, right, strict=True)))
     for index, (number, (question, entries)) in itertools.product(indexes, asked):
-        if question.kind == "smalltalk":
+        if question.kind == "smalltalk" or len(words(question.q)) > LONG:
             continue
         ids, evidence, overall = index.evidence(question.q)
         wanted = [
@@ -131,7 +133,7 @@ def judged(index: Index, questions: list[Question], right: list[frozenset[str]])
     rows, hits, numbers = [], [], []
     for number, (question, entries) in enumerate(zip(questions, right, strict=True)):
         near = question.kind == "decline" and question.topic != "sonstiges"
-        if question.kind == "smalltalk" or near:
+        if question.kind == "smalltalk" or near or len(words(question.q)) > LONG:
             continue
         ids, evidence, overall = index.evidence(question.q)
         for place, i in enumerate(ids):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What speaks for one entry, from the reading of the question that fits it best."""
+    """What speaks for one entry."""
 
     gap: bool  # an honest "the source does not say it"
     phrasings: int  # how many it has
@@ -46,7 +46,7 @@ NO_RIVAL = Evidence(
 
 @dataclass(frozen=True, slots=True)
 class Overall:
-    """What speaks for the question being answered at all, from its best reading."""
+    """What speaks for the question being answered at all."""
 
     phrasings: float  # how many an entry has on average
     known: float  # share of the question that the base knows, 0 to 1

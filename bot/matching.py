@@ -2,15 +2,16 @@
 
 Three kinds of evidence: how similar the question is to the phrasings of an entry, what kernel
 ridge regression learned from all phrasings, and how much of the question the entry covers.
-`bot.confidence` turns the evidence into probabilities.  Of a long text the best sentence counts.
+`bot.confidence` turns the evidence into probabilities.  Of a long text its questions count.
 """
 
 from __future__ import annotations
 
 import copy
+import itertools
 import math
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -89,9 +90,7 @@ class Index:
         """The best entries, best first; ties in the order of their ids."""
         if not self._ids:
             return []
-        pool, evidence, overall = self.evidence(question)
-        known = {"learned": self.learned.lesson is not None, "gaps": bool(self._gaps.any())}
-        scores = dict(zip(pool, confidence(evidence, overall, **known), strict=True))
+        scores = self._scores(question)
         literal = self.literal(question)
         if literal:
             scores[literal] = max(CERTAIN, *scores.values())
@@ -103,22 +102,9 @@ class Index:
         owner = self.learned.literal.get(" ".join(words(question[:MAX_LITERAL], self._language)))
         return None if owner is None else self._ids[owner]
 
-    def evidence(self, question: str) -> tuple[list[str], list[Evidence], Overall]:
+    def evidence(self, text: str) -> tuple[list[str], list[Evidence], Overall]:
         """The entries that were looked at closely, what speaks for each, and for an answer."""
-        readings = self._readings(question)
-        pool = self._pool(readings)
-        strength = np.stack([r.strength for r in readings])
-        best = strength[:, pool].argmax(axis=0)  # by entry: the reading that fits it best
-        votes = {i: self._votes(pool, readings[i]) for i in set(best.tolist())}
-        evidence = [
-            self._evidence(owner, readings[i], votes[i][place])
-            for place, (owner, i) in enumerate(zip(pool, best.tolist(), strict=True))
-        ]
-        return (
-            [self._ids[owner] for owner in pool],
-            evidence,
-            self._overall(readings[int(strength[:, pool].max(axis=1).argmax())]),
-        )
+        return self._evidence_of(self._encoder.encode(text[:MAX_CHARACTERS]))
 
     def unlearned(self) -> Index:
         """The same index as a base too large to learn from has it."""
@@ -142,16 +128,46 @@ class Index:
 
     # --- reading the question ---------------------------------------------------
 
-    def _readings(self, question: str) -> list[_Reading]:
+    def _scores(self, question: str) -> dict[str, float]:
+        """The probability of each likely entry: the mean of what the ways to read it say."""
+        ways = [self._best_scores(way) for way in self._ways_to_read(question)]
+        return {
+            entry: sum(way.get(entry, 0.0) for way in ways) / len(ways)
+            for entry in dict.fromkeys(itertools.chain(*ways))
+        }
+
+    def _ways_to_read(self, question: str) -> list[list[Encoded]]:
+        """The text; of a long one its questions, by themselves and with the sentence before."""
         question = question[:MAX_CHARACTERS]
         whole = self._encoder.encode(question)
-        texts = [whole]
-        if len(whole.words) > LONG:
-            parts = sentences(question, self._language)
-            likely = [n for n, p in enumerate(parts) if "?" in p] or range(len(parts))
-            read = [self._sentence(parts, n) for n in likely[:MOST_SENTENCES]]
-            texts += [encoded for encoded in read if len(encoded.words) >= SENTENCE]
-        return [self._reading(text) for text in texts]
+        if len(whole.words) <= LONG:
+            return [[whole]]
+        told = sentences(question, self._language)
+        asked = [i for i, sentence in enumerate(told) if "?" in sentence] or range(len(told))
+        alone = [self._sentence(told, i) for i in asked[:MOST_SENTENCES]]
+        alone = [sentence for sentence in alone if len(sentence.words) >= SENTENCE]
+        together = [
+            self._encoder.encode(" ".join(told[max(0, i - 1) : i + 1]))
+            for i in asked[:MOST_SENTENCES]
+        ]
+        return [alone, together] if alone else [together]
+
+    def _best_scores(self, texts: Iterable[Encoded]) -> dict[str, float]:
+        """By entry its probability in the text that fits it best."""
+        known = {"learned": self.learned.lesson is not None, "gaps": bool(self._gaps.any())}
+        best: dict[str, float] = defaultdict(float)
+        for text in texts:
+            pool, evidence, overall = self._evidence_of(text)
+            for entry, score in zip(pool, confidence(evidence, overall, **known), strict=True):
+                best[entry] = max(best[entry], score)
+        return best
+
+    def _evidence_of(self, text: Encoded) -> tuple[list[str], list[Evidence], Overall]:
+        reading = self._reading(text)
+        pool = self._pool(reading)
+        votes = self._votes(pool, reading)
+        evidence = [self._evidence(*one, reading) for one in zip(pool, votes, strict=True)]
+        return [self._ids[owner] for owner in pool], evidence, self._overall(reading)
 
     def _sentence(self, parts: Sequence[str], place: int) -> Encoded:
         """A sentence of a text; with the one before, where it says little („Wer ist das?“)."""
@@ -182,9 +198,9 @@ class Index:
             length=len(text.words),
         )
 
-    def _pool(self, readings: Sequence[_Reading]) -> list[int]:
+    def _pool(self, reading: _Reading) -> list[int]:
         """The likeliest entries, then the likeliest gaps."""
-        order = np.argsort(-np.max([r.strength for r in readings], axis=0), kind="stable")
+        order = np.argsort(-reading.strength, kind="stable")
         gaps = self._gaps[order]
         likely: list[int] = order[~gaps][:POOL].tolist()
         likely += order[gaps][:POOL_OF_GAPS].tolist()
@@ -199,7 +215,7 @@ class Index:
         votes = np.bincount(places[voters], near[voters] ** 2, len(pool)).astype(np.float32)
         return votes / max(float(votes.sum()), 1e-9)
 
-    def _evidence(self, owner: int, reading: _Reading, votes: float) -> Evidence:
+    def _evidence(self, owner: int, votes: float, reading: _Reading) -> Evidence:
         span = self._span(owner)
         by_words, by_grams = reading.by_words[span], reading.by_grams[span]
         nearest = np.sort(by_words + by_grams)[::-1][:MANY]
