@@ -31,6 +31,23 @@ _SENTENCE_END = re.compile(
     r"(?<=[!?…])\s+|;\s+|(?<=\?)(?=[A-ZÄÖÜ])|(?<=\D\.)\s+(?=[A-ZÄÖÜ0-9„\"])"
     r"|(?<=\d\.)\s+(?=(?!Jan|Feb|Mär|Maer|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez)[A-ZÄÖÜ])"
 )
+_SOUNDS = tuple(
+    (re.compile(written), sound)
+    for written, sound in (
+        ("ph|v|pf", "f"),
+        ("th|dt|d", "t"),
+        ("chs|x", "ks"),
+        ("(?<!s)ch", "h"),  # kept apart from k; "sch" stays
+        ("ck|[cgq]", "k"),
+        ("b", "p"),
+        ("tz|ts|z", "s"),
+        ("a[iy]|ey", "ei"),
+        ("oi|oy", "eu"),
+        ("ie|y", "i"),
+        ("(?<=[aeiou])h(?=[^aeiou]|$)", ""),
+        (r"(.)\1+", r"\1"),
+    )
+)
 _ABBREVIATIONS = frozenset(
     ("abs", "art", "bzw", "ca", "dr", "etc", "ggf", "lt", "nr", "usw", "vgl")
 )
@@ -135,6 +152,19 @@ def stem(word: str, language: Language = "de") -> str:
     if len(word) < 4 or not word.isalpha():
         return word
     return str(_STEMMERS[language].stemWord(word))
+
+
+def spoken(word: str) -> str:
+    """How a folded German word sounds, roughly: what is written by ear gets the same key.
+
+    >>> spoken("phasen") == spoken("fasen"), spoken("leistung") == spoken("laistunk")
+    (True, True)
+    >>> spoken("digital") == spoken("dikital"), spoken("phase") == spoken("phrase")
+    (True, False)
+    """
+    for written, sound in _SOUNDS:
+        word = written.sub(sound, word)
+    return word
 
 
 def allowed_edits(length: int) -> int:

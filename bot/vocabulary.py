@@ -17,9 +17,11 @@ from rapidfuzz.distance import OSA
 from rapidfuzz.process import cdist
 
 from bot.knowledge import Language
-from bot.language import allowed_edits, stem
+from bot.language import allowed_edits, spoken, stem
 
 SHORTEST_PART = 4
+SHORTEST_SOUND = 3
+BY_EAR = 0.85  # similarity of a word that only sounds like a term
 MOST_CANDIDATES = 120
 CACHED_WORDS = 20_000
 
@@ -91,6 +93,17 @@ class Vocabulary:
     def _parts_and_misspelt(self, term: str) -> Iterator[Relation]:
         yield from self._parts(term)
         yield from self._misspelt(term)
+        if self._language == "de" and len(sound := spoken(term)) >= SHORTEST_SOUND:
+            for i in self._by_sound.get(sound, ()):
+                yield Relation(i, BY_EAR, "typo")
+
+    @functools.cached_property
+    def _by_sound(self) -> dict[str, list[int]]:
+        """The terms that sound alike; worked out when a word is first not known."""
+        alike: dict[str, list[int]] = defaultdict(list)
+        for i, term in enumerate(self.terms):
+            alike[spoken(term)].append(i)
+        return alike
 
     def _parts(self, term: str) -> Iterator[Relation]:
         """Terms inside this one, and terms that begin or end with it."""
