@@ -40,6 +40,7 @@ _CLASSES = (
     "show",
     "weak",
     "frame",
+    "article",
     "beside",
     "ahead",
 )

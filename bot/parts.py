@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from bot.cues import Cue
 from bot.deciding import Decision, decide
@@ -36,6 +37,9 @@ FOLLOWED = (*LINKED, *STEPS, "source")
 
 MAX_BEFORE = 3
 """Statements before a follow-up that may say what it is about."""
+
+UNMISTAKABLE = 0.9
+"""Confidence that a sentence needs which asks nothing."""
 
 BETWEEN = "between:"
 """Prefix of cues that ask how several members relate; the gap with the id that follows."""
@@ -152,19 +156,33 @@ def _attached(turn: Turn, read: Sequence[Sentence]) -> list[Sentence]:
 def _is_frame(turn: Turn, sentence: str) -> bool:
     """Whether a sentence has no content and is no follow-up: „Wie heißt diese Rolle?“"""
     alone = turn.saying(sentence)
-    own = [w for w in alone.cues.own(alone.said) if not alone.cues.has("frame", [w])]
-    back = alone.cues.has("reference", alone.said) or alone.cues.has("adverb", alone.said)
-    if len(own) > (1 if back else 0):
+    own = _content(alone)
+    if len(own) > 1 or (_followup(alone) and not alone.cue(["identity"])):
         return False
-    return _followup(alone) is None or alone.cue(["identity"]) is not None
+    return not own or (_points_back(alone) and decide(turn, sentence).score < UNSURE)
+
+
+def _content(alone: Turn) -> list[str]:
+    return [w for w in alone.cues.own(alone.said) if not alone.cues.has("frame", [w])]
+
+
+def _points_back(alone: Turn) -> bool:
+    """Whether a sentence says „darin“, „dieser Begriff“ or „das“, not only as an article."""
+    cues = alone.cues
+    articles = {
+        place
+        for place, (word, noun) in enumerate(pairwise(alone.said))
+        if cues.has("article", [word]) and cues.own([noun])
+    }
+    said = [word for place, word in enumerate(alone.said) if place not in articles]
+    return cues.has("adverb", said) or cues.has("reference", said)
 
 
 def _parts(turn: Turn, read: Sequence[Sentence]) -> list[Part]:
     """The questions of a longer message; statements only say what they are about."""
     asking = sorted((s for s in read if s.asks), key=lambda s: -len(s.text))[:MAX_READ]
     if not asking:
-        alone = read[:MAX_READ] if len(turn.text) > LONG else ()
-        return [_surest(turn, (turn.text, *(s.text for s in alone)))]
+        return [_without_question(turn, [s.text for s in read[:MAX_READ]])]
     parts: list[Part] = []
     about = turn.view.entry(turn.state.topic)
     said: list[str] = []  # statements since the last question
@@ -187,8 +205,12 @@ def _parts(turn: Turn, read: Sequence[Sentence]) -> list[Part]:
     return _distinct(parts)
 
 
-def _surest(turn: Turn, texts: Sequence[str]) -> Part:
-    return max((Part(t, decide(turn, t)) for t in texts), key=lambda p: p.decision.score)
+def _without_question(turn: Turn, texts: Sequence[str]) -> Part:
+    """What statements are about: the whole message, or one that says it much more clearly."""
+    whole = Part(turn.text, decide(turn))
+    best = max((Part(t, decide(turn, t)) for t in texts), key=lambda p: p.decision.score)
+    clear = len(turn.text) > LONG or best.decision.score >= UNMISTAKABLE
+    return best if clear and best.decision.score > whole.decision.score else whole
 
 
 def _halves(
@@ -197,7 +219,7 @@ def _halves(
     """A sentence with „und“ as its questions, where each of them means something else."""
     pieces = coordinated(sentence)[:MAX_READ]
     whole = _part(turn, sentence, about, said)
-    if len(pieces) < 2:
+    if len(pieces) < 2 or not all(_asks_something(turn.saying(piece)) for piece in pieces):
         return [whole]
     parts: list[Part] = []
     for piece in pieces:
@@ -212,6 +234,11 @@ def _halves(
     surest = max(p.decision.score for p in understood)
     better = whole.decision.entry and whole.decision.score >= surest
     return [whole] if better and len(understood) < len(parts) else parts
+
+
+def _asks_something(alone: Turn) -> bool:
+    """Whether half a sentence has content or is a follow-up: „… und weshalb ist das so?“ is not."""
+    return bool(_content(alone) or _followup(alone))
 
 
 def _part(turn: Turn, text: str, about: Entry | None, said: Sequence[str]) -> Part:

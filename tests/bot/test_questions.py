@@ -191,3 +191,17 @@ def test_two_names_side_by_side_are_a_choice_where_no_entry_holds_both() -> None
     options = [o.entry for o in Talk().say("Gewerke Kontakt?").options]
     assert options == ["handwerk", "kontakt", None]
     assert Talk().say("Formular ausfüllen").entry == "ausfuellen"
+
+
+def test_an_article_does_not_point_back() -> None:
+    mail = "Alle reden über den Keller und seine Tiefe. Was ist das Modell Alpha eigentlich?"
+    assert Talk().say(mail).entry == "modell-alpha"
+
+
+def test_half_a_sentence_without_content_is_no_question_of_its_own() -> None:
+    reply = Talk().say("Im Brief steht Modell Alpha. Was ist damit gemeint und weshalb ist das so?")
+    assert (reply.entry, len(reply.events)) == ("modell-alpha", 0)
+
+
+def test_a_clear_statement_is_found_in_a_message_that_asks_nothing() -> None:
+    assert Talk().say("Hier regnet es seit Montag.\nFormular ausfüllen\nTim").entry == "ausfuellen"
