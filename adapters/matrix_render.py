@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from html import escape
 from typing import Any
 from urllib.parse import quote
@@ -109,6 +110,7 @@ def _bytes(content: Mapping[str, Any]) -> int:
 # --- HTML -----------------------------------------------------------------------
 
 
+@lru_cache(maxsize=256)
 def _html(reply: Reply) -> str:
     parts = [
         _lead(reply),

@@ -134,7 +134,7 @@ class Journal:
                 job = self._take_in(connection, message, limit, owner if len(jobs) < room else "")
                 jobs += [job] if job else []
             if cursor:
-                sql.put(connection, cursors, {"name": cursor[0]}, {"value": cursor[1]})
+                sql.move_cursor(connection, *cursor)
             return jobs
 
         return await self.store.write(work, much=len(messages) > MANY)

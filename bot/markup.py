@@ -211,6 +211,7 @@ def refused(markdown: str) -> tuple[str, ...]:
 # --- plain text -----------------------------------------------------------------
 
 
+@lru_cache(maxsize=4096)
 def plain_text(markdown: str) -> str:
     """The text of a Markdown body: marks gone, lists kept, link targets written out."""
     return _plain_blocks(parse(markdown)).strip()
@@ -325,6 +326,7 @@ def _dates(sources: tuple[Source, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(s.date for s in sources if s.date))
 
 
+@lru_cache(maxsize=1024)
 def german_date(iso: str) -> str:
     """`2021-08-18` as `18.08.2021`; anything else as it is."""
     try:

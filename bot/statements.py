@@ -55,6 +55,7 @@ from bot.tables import (
     TO_DO,
     Kind,
     State,
+    cursors,
     feedback,
     inbox,
     is_to_do,
@@ -246,6 +247,12 @@ _DELIVERED = _by_worker(
 )
 
 
+def _moving(dialect: str) -> Executable:
+    statement = insert_into(dialect, cursors)
+    moved = {"value": statement.excluded.value}
+    return statement.on_conflict_do_update(index_elements=["name"], set_=moved)
+
+
 def _keeping(dialect: str, again: bool) -> Executable:
     """Store a thread's state; `again`: for an edit, which starts where its question started."""
     statement = insert_into(dialect, threads).values(answered=now())
@@ -267,6 +274,7 @@ _keep_again = Often(partial(_keeping, again=True))
 _deliver = Often(lambda _: _DELIVERED)
 _deliver_and_forget = Often(lambda _: _DELIVERED.values(reply=None))
 _post = Often(_posting)
+_move = Often(_moving)
 
 
 def fence(job: Job) -> dict[str, Any]:
@@ -348,6 +356,10 @@ def insert_message(
     }
     found = (_insert_leased if lease else _insert)(connection, row)
     return int(found[0][0]) if found else None
+
+
+def move_cursor(connection: Connection, name: str, value: str) -> None:
+    _move(connection, {"name": name, "value": value})
 
 
 def supersede(connection: Connection, key: str) -> None:
