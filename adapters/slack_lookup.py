@@ -74,6 +74,19 @@ class Lookup:
         async for message in _pages(method, "messages"):
             yield message
 
+    async def message(self, room: str, ts: str) -> Json:
+        """One message outside threads; empty where there is none."""
+        found = await wire.call(
+            self._client.conversations_history,
+            channel=room,
+            latest=ts,
+            inclusive=True,
+            limit=1,
+            include_all_metadata=True,
+        )
+        newest: Json = next(iter(found.get("messages") or ()), {})
+        return newest if newest.get("ts") == ts else {}
+
     async def thread(self, room: str, root: str, *, oldest: float = 0.0) -> AsyncIterator[Json]:
         """The messages of a thread since a time, the oldest first."""
         method = partial(

@@ -15,6 +15,7 @@ import logging
 import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -200,9 +201,20 @@ class Reception:
         room, posted = str(item["channel"]), str(item["ts"])
         where = self._conversation(room, "", direct=True)  # reactions do not tell the thread
         if not await self._desk.is_own(where, posted):
-            return
+            if not room.startswith("D"):
+                return
+            posted = await self._key_of(room, posted)  # its question stood elsewhere
         given = rating if event["type"] == "reaction_added" else None
         await self._desk.rated(Feedback(where, posted, str(event["user"]), given))
+
+    async def _key_of(self, room: str, ts: str) -> str:
+        """The key in a message of the bot's; "" where there is none or Slack does not say."""
+        with suppress(Refused, Limited, Unsent, Unknown, TimeoutError):
+            async with asyncio.timeout(LOOK_S):
+                message = await self._lookup.message(room, ts)
+                mark = shown.marked(message) if intake.is_own(message, self._me) else None
+                return mark[0] if mark else ""
+        return ""
 
     async def _on_home(self, event: Json) -> None:
         if event.get("tab") == "home":
@@ -287,10 +299,8 @@ class Reception:
         await self._desk.receive([question])
 
     async def _rate(self, body: Json, value: str) -> None:
-        origin = _origin(body)
-        # An answer that only its asker saw has no id in the room; it is known by its key.
-        posted = value.partition(":")[2] if origin["private"] else origin["ts"]
-        target = {**origin, "posted": posted}
+        # By its key: an answer that only its asker saw, or that came elsewhere, has no id here.
+        target = {**_origin(body), "posted": value.partition(":")[2]}
         if value.startswith(shown.UP):
             await self._rated(body, target, Rating.UP)
             self._later(self._whisper_back(body, _THANKS))
@@ -305,8 +315,10 @@ class Reception:
         where = self._where(target, user)
         await self._desk.rated(Feedback(where, target["posted"], user, rating, reason))
 
-    async def _show_everybody(self, body: Json, key: str, action_ts: str) -> None:
+    async def _show_everybody(self, body: Json, value: str, action_ts: str) -> None:
         user, room = str(body["user"]["id"]), _origin(body)["room"]
+        key, _, person = value.partition(" ")
+        names = await self._lookup.names(f"<@{person}>", user)
         message = Message(
             conversation=self._conversation(room, "", direct=True),
             id=action_ts,
@@ -315,6 +327,7 @@ class Reception:
             at=intake.moment(action_ts),
             direct=room.startswith("D"),
             audience=await self._lookup.audience(room, user),
+            people=(Person(person, names.get(person, person)),) if person else (),
         )
         if not await self._desk.shown(key, message):
             self._later(self._whisper_back(body, _FORGOTTEN))

@@ -417,7 +417,8 @@ def _buttons(reply: Reply, key: str, extras: Extras) -> list[Json]:
         for number, some in enumerate(_rows(reply.options))
     ]
     links = [_source_button(n, s) for n, s in enumerate(_linked(reply.sources))]
-    more = [_button("Im Kanal zeigen", SHOW, key)] if extras.shareable else []
+    person = f" {reply.mention.id}" if reply.mention else ""  # the store forgets who it is
+    more = [_button("Im Kanal zeigen", SHOW, key + person)] if extras.shareable else []
     if extras.handover:
         more += [_button("Beantworten", REPLY, key), _button("Ins Wissen aufnehmen", NOTE, key)]
     if links or more:

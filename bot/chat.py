@@ -170,7 +170,7 @@ class Feedback:
     """A rating given by a button or a reaction on an answer that the bot posted."""
 
     conversation: Conversation
-    posted: str  # the platform's id of the bot's message
+    posted: str  # the platform's id of the bot's message, or the key it was delivered under
     asker: str
     rating: Rating | None  # None takes the rating back
     reason: str = ""
@@ -278,7 +278,7 @@ class Desk(Protocol):
 
         Slack's "Im Kanal zeigen": an answer only the asker saw becomes everybody's.  Journalled
         like a question (unique by the message's id) but not answered anew and not counted.
-        False where the answer is no longer stored.
+        The first of `message.people` is mentioned.  False where the answer is no longer stored.
         """
 
     async def preview(self, text: str) -> Reply:

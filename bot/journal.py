@@ -181,7 +181,10 @@ class Journal:
         )
 
     async def shown(self, key: str, message: Message) -> bool:
-        """Post the answer kept under `key` once more, as the answer to `message`."""
+        """Post the answer kept under `key` once more, as the answer to `message`.
+
+        Where that names somebody, it is shown to that person.
+        """
 
         def work(connection: Connection) -> bool:
             kept = connection.execute(
@@ -191,13 +194,14 @@ class Journal:
             ).first()
             if kept is None:
                 return False
-            asker = self.hash(message.conversation, message.asker)
+            reply = sql.reply_json.validate_json(kept.reply)
+            reply = replace(reply, mention=next(iter(message.people), None))
             sql.insert_message(
                 connection,
                 Purpose.ANSWER,
                 message,
-                asker=asker,
-                reply=kept.reply,
+                asker=self.hash(message.conversation, message.asker),
+                reply=sql.reply_json.dump_json(reply).decode(),
                 entry=kept.entry,
             )
             return True
@@ -262,15 +266,16 @@ class Journal:
         await self._write_durably(work)
 
     async def rated(self, given: Feedback) -> None:
-        """Note, change or take back a rating of the answer posted as `given.posted`."""
+        """Note, change or take back a rating of the answer `given.posted`."""
         asker = self.hash(given.conversation, given.asker)
 
         def work(connection: Connection) -> None:
+            posted = select(posted_messages.c.inbox).where(
+                sql.posted_as(given.conversation, given.posted)
+            )
             row = connection.execute(
-                select(inbox.c.id, inbox.c.entry)
-                .join(posted_messages, posted_messages.c.inbox == inbox.c.id)
-                .where(
-                    sql.posted_as(given.conversation, given.posted),
+                select(inbox.c.id, inbox.c.entry).where(
+                    or_(inbox.c.key == given.posted, inbox.c.id.in_(posted)),
                     inbox.c.purpose == Purpose.ANSWER,
                 )
             ).first()
@@ -341,11 +346,7 @@ class Journal:
 
         Says whether there is more to do in the conversation, which may go on now.
         """
-        keeps_reply = job.purpose is Purpose.ANSWER and not (job.reply and job.reply.mention)
-
-        more = await self.store.write(
-            lambda c: sql.close(c, job, posted, keeps_reply=keeps_reply), soon=True
-        )
+        more = await self.store.write(lambda c: sql.close(c, job, posted), soon=True)
         if more is None:
             raise LeaseLost
         return more

@@ -273,6 +273,7 @@ _keep = Often(partial(_keeping, again=False))
 _keep_again = Often(partial(_keeping, again=True))
 _deliver = Often(lambda _: _DELIVERED)
 _deliver_and_forget = Often(lambda _: _DELIVERED.values(reply=None))
+_deliver_impersonally = Often(lambda _: _DELIVERED.values(reply=bindparam("kept")))
 _post = Often(_posting)
 _move = Often(_moving)
 
@@ -473,10 +474,20 @@ def store_answer(connection: Connection, job: Job, reply: Reply, *, anonymously:
     return bool(storing(connection, fence(job) | values))
 
 
-def close(connection: Connection, job: Job, posted: Posted, *, keeps_reply: bool) -> bool | None:
-    """The answer is out.  Whether more is to do in the conversation; None: the lease is lost."""
-    closing = _deliver if keeps_reply else _deliver_and_forget
-    found = closing(connection, fence(job) | _of(job.message.conversation))
+def close(connection: Connection, job: Job, posted: Posted) -> bool | None:
+    """The answer is out.  Whether more is to do in the conversation; None: the lease is lost.
+
+    An answer is kept for showing it again, without whom it was shown to.
+    """
+    values = fence(job) | _of(job.message.conversation)
+    if job.purpose is not Purpose.ANSWER:
+        found = _deliver_and_forget(connection, values)
+    elif job.reply and job.reply.mention:
+        impersonal = replace(job.reply, mention=None, lead="")
+        values["kept"] = reply_json.dump_json(impersonal).decode()
+        found = _deliver_impersonally(connection, values)
+    else:
+        found = _deliver(connection, values)
     if not found:
         return None
     for part, name in enumerate(posted.ids):

@@ -778,7 +778,8 @@ class StandIn:
 
     def _page(self, messages: list[Json], args: Json, *, newest_first: bool = False) -> Json:
         oldest, latest = float(args.get("oldest") or 0), float(args.get("latest") or 1e12)
-        within = [m for m in messages if oldest < float(m["ts"]) < latest]
+        ends = (oldest, latest) if str(args.get("inclusive")) in ("1", "true", "True") else ()
+        within = [m for m in messages if oldest < float(m["ts"]) < latest or float(m["ts"]) in ends]
         within.sort(key=lambda m: m["ts"], reverse=newest_first)
         start, limit = int(args.get("cursor") or 0), int(args.get("limit") or 100)
         more = start + limit < len(within)

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from adapters.slack_manifest import SHORTCUT
 from adapters.slack_render import BROWSE, CHOOSE, HOME, NOTE, RATE, REPLY, SHOW
-from bot.tables import Kind, feedback
+from bot.tables import Kind, feedback, inbox
 from tests.slack_standin import BOT, Envelope, Fault, StandIn
 from tests.slack_town import TEAM_ROOM, Bot, bot, stand_in
 
@@ -85,6 +85,14 @@ async def test_whatever_is_pressed_is_acknowledged(tmp_path: Path) -> None:
         assert all(len(e.sent) == 1 and e.acked for e in slack.envelopes)
 
 
+async def test_two_topics_in_a_few_words_bring_a_choice(tmp_path: Path) -> None:
+    async with stand_in().running() as slack, bot(slack, tmp_path):
+        question = await answer_to(slack, "C0AMT", f"{LOTSE} Planung Prüfung?")
+        shown = " ".join(buttons(question).values())
+        assert "Planung" in shown
+        assert "Prüfung" in shown
+
+
 # --- feedback -----------------------------------------------------------------------------
 
 
@@ -114,6 +122,21 @@ async def test_feedback_buttons_count_once_per_person_and_can_change(tmp_path: P
         assert sorted(await _ratings(lotse)) == [("down", "outdated"), ("up", "")]
 
 
+async def test_feedback_counts_where_the_answer_had_to_come_elsewhere(tmp_path: Path) -> None:
+    async with stand_in().running() as slack, bot(slack, tmp_path) as lotse:
+        slack.rooms["C0AMT"].archived = True
+        await slack.say("C0AMT", EFA)
+        room = slack.direct()
+        await slack.until(lambda: bool(slack.answers(room)))
+        await lotse.idle()
+        [answer] = slack.answers(room)
+        await slack.click(answer, RATE, value=_thumb(answer, "positive_button"))
+        assert await _ratings(lotse) == [("up", "")]
+        await slack.react(room, answer["ts"], "-1")
+        await slack.quiet()
+        assert await _ratings(lotse) == [("down", "")]
+
+
 def _thumb(message: dict[str, Any], name: str) -> str:
     [block] = [b for b in message["blocks"] if b["type"] == "context_actions"]
     return str(block["elements"][0][name]["value"])
@@ -139,6 +162,24 @@ async def test_the_slash_command_answers_the_asker_only_until_it_is_shown(
         assert shown["text"] == answer["text"]
         assert SHOW not in buttons(shown)
         assert "thread_ts" not in shown
+
+
+async def test_what_was_shown_to_a_person_can_be_shown_in_the_channel(tmp_path: Path) -> None:
+    """The store forgets who it was; the button knows."""
+    async with stand_in().running() as slack, bot(slack, tmp_path) as lotse:
+        slack.add_user("U0ERIKA", "Erika")
+        await slack.slash("C0AMT", "zeige EfA <@U0ERIKA|erika>")
+        answer = await whispered(slack)
+        assert "<@U0ERIKA>" in answer["text"]
+        await lotse.idle()
+        kept = select(inbox.c.reply)
+        assert "ERIKA" not in await lotse.journal.store.read(lambda c: c.execute(kept).scalar())
+        await slack.click(answer, SHOW)
+        await slack.until(lambda: bool(slack.answers("C0AMT")))
+        [shown] = slack.answers("C0AMT")
+        assert shown["text"].count("<@") == 1
+        assert "Einer für Alle" in shown["text"]
+        assert slack.pinged == {"@U0ERIKA"}
 
 
 async def test_an_empty_command_gets_help_and_buttons_stay_private(tmp_path: Path) -> None:

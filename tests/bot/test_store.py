@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sqlite3
 import subprocess
@@ -130,6 +131,53 @@ async def test_a_locked_file_is_waited_for_then_refused_then_works_again(
     await impatient.receive([message("m2")], None, 0)
     assert await count(impatient) == 2
     await impatient.store.close()
+
+
+async def test_what_waits_for_a_lock_is_written_in_its_order(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'lotse.db'}")
+    await store.write(lambda c: c.exec_driver_sql("CREATE TABLE t (n)").rowcount, much=True)
+    other = sqlite3.connect(tmp_path / "lotse.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    async def put(number: int) -> None:
+        insert = text("INSERT INTO t VALUES (:n)").bindparams(n=number)
+        await store.write(lambda c: c.execute(insert).rowcount, soon=number % 2 == 1)
+
+    waiting = [asyncio.ensure_future(put(number)) for number in range(5)]
+    await asyncio.sleep(0.05)
+    assert not any(w.done() for w in waiting)
+    other.execute("COMMIT")
+    other.close()
+    waiting += [asyncio.ensure_future(put(number)) for number in range(5, 10)]
+    await asyncio.gather(*waiting)
+    query = text("SELECT n FROM t ORDER BY rowid")
+    assert await store.read(lambda c: c.execute(query).scalars().all()) == list(range(10))
+    await store.close()
+
+
+async def test_the_disk_is_waited_for_and_its_refusal_is_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'lotse.db'}")
+    await store.write(lambda c: c.exec_driver_sql("CREATE TABLE t (n)").rowcount)
+    forced: list[str] = []
+    real = os.fdatasync
+
+    def fdatasync(descriptor: int) -> None:
+        forced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        real(descriptor)
+
+    monkeypatch.setattr("bot.store.os.fdatasync", fdatasync)
+    await asyncio.gather(*(store.sync() for _ in range(3)))
+    assert set(forced) == {str(tmp_path / "lotse.db-wal")}
+
+    def broken(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("bot.store.os.fdatasync", broken)
+    with pytest.raises(StoreUnavailable):
+        await store.sync()
+    await store.close()
 
 
 async def test_two_processes_on_one_file(tmp_path: Path) -> None:

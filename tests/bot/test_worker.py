@@ -78,6 +78,63 @@ async def test_a_question_is_answered_once_though_it_comes_twice(house: House) -
     assert len(house.adapter.tries) == 1
 
 
+async def test_a_new_question_needs_no_look_for_work(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.ask("m1")
+    await house.posted(1)
+
+    async def claim(*_arguments: object) -> object:
+        raise StoreUnavailable("nobody may look")
+
+    monkeypatch.setattr(house.journal, "claim", claim)
+    await house.ask("m2")
+    await house.posted(2)
+
+
+async def test_nobody_is_overtaken_while_older_rows_wait(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than one worker takes in hand: who came later is answered later."""
+    monkeypatch.setattr("bot.worker.IN_HAND", 4)
+    house.worker._slots = asyncio.Semaphore(1)
+    go = asyncio.Event()
+    inner = house.adapter.deliver
+
+    async def slowly(delivery: Delivery) -> object:
+        await go.wait()
+        return await inner(delivery)
+
+    house.adapter.deliver = slowly  # type: ignore[method-assign, assignment]
+    asked = [f"m{number:02}" for number in range(20)]
+    for id_ in asked:
+        await house.ask(id_, conversation=replace(ROOM, room=id_))
+    go.set()
+    assert [p.message.id for p in await house.posted(len(asked))] == asked
+
+
+async def test_what_is_in_hand_at_the_end_is_given_back(journal: Journal) -> None:
+    house = House(journal)
+    hanging = asyncio.Event()
+
+    async def never(delivery: Delivery) -> object:
+        house.adapter.tries.append(delivery)
+        house.adapter._changed.set()
+        await hanging.wait()
+        raise DeliveryFailed("too late")
+
+    house.adapter.deliver = never  # type: ignore[method-assign, assignment]
+    house.worker._slots = asyncio.Semaphore(1)
+    await house.ask("m1")
+    await house.adapter.until(lambda: bool(house.adapter.tries))
+    await house.ask("m2", conversation=replace(ROOM, room="next"))
+    house.worker.stop()
+    hanging.set()
+    await house.running
+    assert len(house.adapter.tries) == 1
+    assert [j.message.id for j in await journal.claim("other", [("fake", "")], 5)] == ["m2"]
+
+
 async def test_answers_come_in_the_order_of_the_questions(house: House) -> None:
     for number in range(10):
         await house.ask(f"m{number}")
