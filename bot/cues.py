@@ -16,7 +16,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from bot.knowledge import KnowledgeBase, Language
-from bot.language import allowed_edits, frequencies, is_stopword, stem, words
+from bot.language import allowed_edits, frequencies, is_stopword, spoken, stem, words
 
 MAX_WORDS = 30
 """Longer messages are questions; no phrase is looked for in them."""
@@ -91,6 +91,9 @@ class Cues:
         self._by_stem: dict[str, list[str]] = {}
         for word in self._vocabulary:
             self._by_stem.setdefault(stem(word, language), []).append(word)
+        self._by_sound: dict[str, list[str]] = {}
+        for word in self._vocabulary if language == "de" else ():
+            self._by_sound.setdefault(spoken(word), []).append(word)
 
     def tokens(self, text: str) -> list[str]:
         return tokens(text, self._language)
@@ -157,6 +160,8 @@ class Cues:
         edits = allowed_edits(len(word))
         if not edits or word.isdigit() or word in frequencies(self._language):
             return {}
+        if heard := self._by_sound.get(spoken(word)):
+            return dict.fromkeys(heard, _MISTYPED)
         near = process.extract(
             word, self._vocabulary, scorer=OSA.distance, score_cutoff=edits, limit=4
         )

@@ -16,7 +16,7 @@ from bot.cues import Cue
 from bot.deciding import LEAST_CHOICE, decide, found_by
 from bot.knowledge import Entry, Kind, Series
 from bot.markup import escape, german_date, plain_text
-from bot.members import named_in
+from bot.members import named_in, numbers_of
 from bot.replies import (
     CONTACT,
     MAX_BODY,
@@ -145,10 +145,13 @@ def _step(turn: Turn, topic: Entry, *, forward: bool) -> Answered:
 
 
 def _first(turn: Turn, topic: Entry) -> Answered:
-    """„Wie geht’s los?“: the first of the series that the topic belongs to or leads into."""
+    """„Wie geht’s los?“: number one of the series that the topic belongs to or leads into."""
     ids = (topic.id, topic.links.overview)
-    mine = (s for s in turn.view.base.series if topic.id in s.entries or s.id in ids)
-    first = next((turn.view.entry(s.entries[0]) for s in mine), None)
+    series = next((s for s in turn.view.base.series if topic.id in s.entries or s.id in ids), None)
+    if series is None:
+        return _missing(turn, topic)
+    numbered = (i for i in series.entries if 1 in numbers_of(turn.view.base, i))
+    first = turn.view.entry(next(numbered, series.entries[0]))
     return turn.show(first) if first else _missing(turn, topic)
 
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from rapidfuzz.distance import OSA
 
 from bot.knowledge import Kind, KnowledgeBase
-from bot.language import allowed_edits, words
+from bot.language import allowed_edits, spoken, words
 from bot.matching import Match
 
 Name = tuple[str, int]  # „Phase 2“ is ("phase", 2)
@@ -122,14 +122,9 @@ def _noun(base: KnowledgeBase, word: str) -> str:
     if word in nouns:
         return word
     edits = allowed_edits(len(word))
-    near = (n for n in sorted(nouns) if _edits(word, n) <= edits)
-    return next(near, word) if edits else word
-
-
-def _edits(word: str, noun: str) -> int:
-    """Typing errors between two words, also as one hears them."""
-    heard = OSA.distance(word.replace("ph", "f"), noun.replace("ph", "f"))
-    return min(heard, OSA.distance(word, noun))
+    near = (n for n in sorted(nouns) if OSA.distance(word, n) <= edits)
+    heard = (n for n in sorted(nouns) if spoken(n) == spoken(word))
+    return next(heard, next(near, word)) if edits else word
 
 
 def _names(said: Sequence[str], before: frozenset[str] = frozenset()) -> frozenset[Name]:

@@ -92,3 +92,7 @@ def test_alternatives_in_a_phrase_are_phrases_of_their_own() -> None:
 def test_a_short_unknown_word_is_no_mistyped_filler() -> None:
     assert CUES.own(["vort"]) == ["vort"]
     assert CUES.own(["brauhce"]) == []
+
+
+def test_a_phrase_is_found_as_one_hears_it() -> None:
+    assert CUES.find(CUES.tokens("Dange schöhn"))[0].kind == "thanks"
