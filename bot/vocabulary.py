@@ -49,7 +49,6 @@ class Vocabulary:
             for gram in _bigrams(term):
                 grams[gram].append(i)
         self._backwards = sorted(term[::-1] for term in self.terms)
-        self._frequent = sorted(range(len(self.terms)), key=lambda i: -counts[self.terms[i]])
         self._counts = counts
         self._grams = {gram: np.array(ids, np.int32) for gram, ids in grams.items()}
         self.relate = functools.lru_cache(maxsize=CACHED_WORDS)(self._relate)
@@ -78,16 +77,16 @@ class Vocabulary:
         """The commonest terms that "Aufg." or "Prfg." may stand for."""
         if not short.isalpha():
             return ()
-        likely = [
-            i
-            for i in self._frequent
-            if self.terms[i].startswith(short)
-            or (len(short) > 2 and _skeleton(short, self.terms[i]))
-        ][:4]
-        most = max((self._counts[self.terms[i]] for i in likely), default=1)
+        longer = [
+            term
+            for term in _beginning(self.terms, short[0])
+            if term.startswith(short) or (len(short) > 2 and _skeleton(short, term))
+        ]
+        likely = sorted(longer, key=lambda term: -self._counts[term])[:4]
+        most = max((self._counts[term] for term in likely), default=1)
         return tuple(
-            Relation(i, 0.85 * (self._counts[self.terms[i]] / most) ** 0.5, "abbreviation")
-            for i in likely
+            Relation(self._ids[term], 0.85 * (self._counts[term] / most) ** 0.5, "abbreviation")
+            for term in likely
         )
 
     def _parts_and_misspelt(self, term: str) -> Iterator[Relation]:
