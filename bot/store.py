@@ -170,7 +170,8 @@ class SqliteStore(Store):
         done = loop.create_future()
         self._unsynced.append(done)
         if len(self._unsynced) == 1:  # else the thread has yet to come for those before
-            self._syncer.submit(self._sync_waiting, loop)
+            # Not before the loop has done what is ready: the thread would take its time from it.
+            loop.call_soon(self._syncer.submit, self._sync_waiting, loop)
         await done
 
     async def backup(self, target: Path) -> None:
