@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
+from itertools import pairwise
 
 import pytest
 from hypothesis import assume, given
@@ -62,7 +62,11 @@ def test_nothing_invisible_remains(text: str) -> None:
 @given(texts)
 def test_umlauts_may_be_written_out(text: str) -> None:
     """But where an e follows, as in „Böe“: there the spellings differ."""
-    assume(not re.search("[äöü]e", text.casefold()))
+    letters = unicodedata.normalize("NFC", text.casefold())
+    after = (
+        unicodedata.normalize("NFD", right)[0] for left, right in pairwise(letters) if left in "äöü"
+    )
+    assume("e" not in after)
     spelt = text.replace("ä", "ae").replace("ö", "oe").replace("ß", "ss")
     assert fold(spelt) == fold(text)
 
