@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.config import fields, variable
+from bot.config import ELSEWHERE, fields, variable
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 MOST_EXPOSED = 20  # tenths, as systemd-analyze takes it; unhardened is 96
@@ -25,7 +25,7 @@ def test_the_unit_is_hardened() -> None:
 
 @pytest.mark.parametrize("name", ["lotse.service", "Containerfile"])
 def test_only_settings_that_exist_are_named(name: str) -> None:
-    known = {variable(path) for path, _ in fields()} | {"LOTSE_CONFIG"}
+    known = {variable(path) for path, _ in fields()} | {*ELSEWHERE}
     named = set(re.findall(r"LOTSE_[A-Z_]+", (DEPLOY / name).read_text()))
     assert named
     assert named <= known
