@@ -17,10 +17,10 @@ from functools import cache
 from pathlib import Path
 
 from bench.questions import FOLDERS, GOLDEN, Question, read, right_entries
-from bot.answering import State, answer
 from bot.chat import Conversation, Message, Outcome, Reply
-from bot.knowledge import shipped
-from bot.library import Edition, publish
+from bot.content.knowledge import shipped
+from bot.search.library import Edition, publish
+from bot.talk.answering import State, answer
 
 GOOD = frozenset(("right", "offered", "smalltalk", "near declined", "far declined"))
 BLESSED = GOLDEN / "known-misses.txt"

@@ -1,4 +1,4 @@
-"""Fits the weights of `bot.confidence` on golden questions and prints them.
+"""Fits the weights of `bot.search.confidence` on golden questions and prints them.
 
     python -m bench.fit tests/golden/second tests/golden/third [--write]
 
@@ -25,11 +25,11 @@ from pathlib import Path
 import numpy as np
 
 from bench.questions import Question, read, right_entries
-from bot import confidence
-from bot.confidence import UNWANTED, inputs, inputs_alone, inputs_of_nothing
-from bot.knowledge import Kind, KnowledgeBase, load, shipped
-from bot.language import words
-from bot.matching import LONG, Index
+from bot.content.knowledge import Kind, KnowledgeBase, load, shipped
+from bot.search import confidence
+from bot.search.confidence import UNWANTED, inputs, inputs_alone, inputs_of_nothing
+from bot.search.language import words
+from bot.search.matching import LONG, Index
 
 FOLDS = 5
 PENALTIES = (3e-4, 1e-3, 3e-3)  # less would fit this base better and smaller ones worse
@@ -208,7 +208,7 @@ def table(blocks: Sequence[tuple[str, np.ndarray]]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folders", type=Path, nargs="+")
-    parser.add_argument("--write", action="store_true", help="into bot/confidence.py")
+    parser.add_argument("--write", action="store_true", help="into bot/search/confidence.py")
     arguments = parser.parse_args()
     base = load(shipped()).base
     assert base is not None

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from bot.knowledge import load
-from bot.matching import Index
+from bot.content.knowledge import load
+from bot.search.matching import Index
 
 BOTS = ("curekart", "powerplay11", "sofmattress")
 OUT_OF_SCOPE = "NO_NODES_DETECTED"

@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from statistics import quantiles
 
 from bot.chat import Conversation, Message
-from bot.desk import Desk
-from bot.journal import Journal
-from bot.knowledge import shipped
-from bot.library import Edition, publish
-from bot.store import open_store
-from bot.worker import Worker
+from bot.content.knowledge import shipped
+from bot.search.library import Edition, publish
+from bot.serve.desk import Desk
+from bot.serve.journal import Journal
+from bot.serve.store import open_store
+from bot.serve.worker import Worker
 from tests.fakes import FakeAdapter
 from tests.postgres import Postgres
 

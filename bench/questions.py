@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.knowledge import KnowledgeBase
-from bot.yamltext import read as read_yaml
+from bot.content.knowledge import KnowledgeBase
+from bot.content.yamltext import read as read_yaml
 
 GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "golden"
 FOLDERS = (GOLDEN, GOLDEN / "second", GOLDEN / "third")

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 
 import aiohttp
 
-from bot.answering import State, answer
 from bot.chat import Conversation, Message
-from bot.knowledge import shipped
-from bot.library import publish
+from bot.content.knowledge import shipped
 from bot.markup import plain
+from bot.search.library import publish
+from bot.talk.answering import State, answer
 from tests.slack_naive import naive_bot
 from tests.slack_standin import APP_TOKEN, BOT_TOKEN
 

@@ -21,10 +21,10 @@ import numpy as np
 from rapidfuzz import fuzz, process
 
 from bench.questions import read
-from bot.knowledge import Entry, KnowledgeBase, shipped
-from bot.language import frequencies
-from bot.library import publish
-from bot.matching import Index
+from bot.content.knowledge import Entry, KnowledgeBase, shipped
+from bot.search.language import frequencies
+from bot.search.library import publish
+from bot.search.matching import Index
 
 SIZES = (100, 1_000, 10_000, 100_000)
 WORDS_IN_TITLE, WORDS_IN_QUESTION, QUESTIONS = 3, 6, 3

@@ -18,7 +18,7 @@ from bot.clickwords import speak_german
 if TYPE_CHECKING:
     from bot.chat import Adapter
     from bot.config import Settings
-    from bot.library import Edition, Library
+    from bot.search.library import Edition, Library
 
 speak_german()  # first of all: a command keeps the words with which its help was made
 
@@ -52,7 +52,7 @@ def _say_version(context: click.Context, _: click.Parameter, asked: bool) -> Non
     context.exit()
 
 
-# The operator's commands live in `bot.operations`; their names and lines stand here too, so
+# The operator's commands live in `bot.serve.operations`; their names and lines stand here too, so
 # that `ask` and `--help` need not import the store.
 OPERATING = {
     "run": "Startet den Bot auf allen eingerichteten Plattformen, bis SIGTERM.",
@@ -75,7 +75,7 @@ class Command(click.Command):
 
 
 class Commands(click.Group):
-    """The commands of this file, and those of `bot.operations` once one of them is called."""
+    """The commands of this file, and those of `bot.serve.operations` once one of them is called."""
 
     command_class = Command
 
@@ -88,7 +88,7 @@ class Commands(click.Group):
         if own or cmd_name not in OPERATING:
             return own
         try:
-            from bot.operations import COMMANDS
+            from bot.serve.operations import COMMANDS
         except ModuleNotFoundError as missing:
             raise click.ClickException(_missing(missing, "run")) from None
         command = next(c for c in COMMANDS if c.name == cmd_name)
@@ -152,10 +152,10 @@ def _missing(error: ModuleNotFoundError, extras: str) -> str:
 @click.pass_context
 def lotse(context: click.Context, knowledge: Path | None) -> None:
     """Schlägt im Leitfaden zur OZG-Nachnutzung nach und nennt die Quelle."""
-    from bot.knowledge import shipped
+    from bot.content.knowledge import shipped
 
     context.obj = knowledge or shipped()
-    context.meta["lotse.adapters"] = adapters  # `bot.operations.ADAPTERS`
+    context.meta["lotse.adapters"] = adapters  # `bot.serve.operations.ADAPTERS`
 
 
 @lotse.command()
@@ -177,13 +177,13 @@ def ask(folder: Path, question: str | None, explain: bool, jsonl: bool) -> None:
 
         serve(sys.stdin.buffer, sys.stdout.buffer, Session(edition, _now))
     elif explain:
-        from bot.explain import explain as explained
+        from bot.talk.explain import explain as explained
 
         click.echo(explained(question, edition))
     else:
-        from bot.answering import State, answer
         from bot.chat import Conversation, Message
         from bot.markup import plain
+        from bot.talk.answering import State, answer
 
         conversation = Conversation("terminal", "", "ask")
         message = Message(conversation, "1", "ask", question, _now())
@@ -235,8 +235,8 @@ def check(folder: Path, paths: tuple[Path, ...]) -> None:
     Zeile nennt Datei, Zeile, Spalte, Stufe und Feld. FEHLER verhindern, dass der Bestand in
     Kraft tritt; WARNUNGEN sind abzuwägen.
     """
-    from bot.knowledge import Level
-    from bot.probes import examine
+    from bot.content.knowledge import Level
+    from bot.talk.probes import examine
 
     today = _now().date()
     problems = sorted({p for path in paths or (folder,) for p in examine(path, today, folder)})
@@ -253,7 +253,7 @@ def check(folder: Path, paths: tuple[Path, ...]) -> None:
 @lotse.command()
 def schema() -> None:
     """Gibt das JSON-Schema der Wissensdateien aus (für „schema.json“)."""
-    from bot.knowledge import schema as generated
+    from bot.content.knowledge import schema as generated
 
     click.echo(generated(), nl=False)
 
@@ -273,7 +273,7 @@ def manifest(url: str) -> None:
 
 
 def _library(folder: Path) -> Library:
-    from bot.library import BrokenKnowledge, Library
+    from bot.search.library import BrokenKnowledge, Library
 
     try:
         return Library(folder)

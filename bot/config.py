@@ -25,8 +25,8 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from bot.shelf import CACHE_DIR
-from bot.yamltext import Document, Unreadable, read
+from bot.content.yamltext import Document, Unreadable, read
+from bot.search.shelf import CACHE_DIR
 
 PREFIX = "LOTSE_"
 CONFIG, SECRETS_DIR = "LOTSE_CONFIG", "LOTSE_SECRETS_DIR"

@@ -12,10 +12,10 @@ from datetime import datetime
 from time import perf_counter
 from typing import Any, BinaryIO
 
-from bot.answering import State, answer
 from bot.chat import Conversation, Message, Option, Outcome, Reply, Source
-from bot.library import Edition
 from bot.markup import plain
+from bot.search.library import Edition
+from bot.talk.answering import State, answer
 
 MAX_LINE = 4_000_000  # bytes; what is longer is skipped to its end
 MAX_QUESTION = 200_000  # characters; the longest mail is far below

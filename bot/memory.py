@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from bot.answering import State, answer, greeting
 from bot.chat import (
     Adapter,
     Audience,
@@ -21,8 +20,9 @@ from bot.chat import (
     Rated,
     Reply,
 )
-from bot.library import Edition
-from bot.wording import knowledge_in_force
+from bot.search.library import Edition
+from bot.serve.wording import knowledge_in_force
+from bot.talk.answering import State, answer, greeting
 
 
 class MemoryDesk:

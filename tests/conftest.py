@@ -9,14 +9,14 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from bot.journal import Journal
-from bot.store import open_store
+from bot.serve.journal import Journal
+from bot.serve.store import open_store
 from tests.postgres import Postgres
 
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """What `bot.shelf` keeps, shared by the whole run and its subprocesses, away from home."""
+    """What `bot.search.shelf` keeps, for the whole run and its subprocesses, away from home."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOTSE_CACHE_DIR", str(folder))

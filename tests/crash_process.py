@@ -13,7 +13,6 @@ from typing import Any
 
 import aiohttp
 
-from bot import logs
 from bot.chat import (
     Conversation,
     Delivery,
@@ -24,7 +23,8 @@ from bot.chat import (
     StoreUnavailable,
 )
 from bot.config import Settings
-from bot.service import serve
+from bot.serve import logs
+from bot.serve.service import serve
 from tests.fakes import edition
 
 

@@ -17,9 +17,9 @@ from bot.chat import (
     Message,
     Posted,
 )
-from bot.knowledge import Entry, KnowledgeFile, assemble, load, shipped
-from bot.library import Edition
-from bot.matching import Index
+from bot.content.knowledge import Entry, KnowledgeFile, assemble, load, shipped
+from bot.search.library import Edition
+from bot.search.matching import Index
 
 ROOM = Conversation("fake", "w", "room")
 TEAM = Conversation("fake", "w", "team")

@@ -16,13 +16,13 @@ from pydantic import SecretStr
 from adapters.slack import Slack
 from adapters.slack_manifest import manifest
 from bot.config import SlackSettings
-from bot.desk import Desk
-from bot.journal import Journal
-from bot.knowledge import shipped
-from bot.library import Edition, publish
-from bot.store import open_store
-from bot.tasks import end
-from bot.worker import Worker
+from bot.content.knowledge import shipped
+from bot.search.library import Edition, publish
+from bot.serve.desk import Desk
+from bot.serve.journal import Journal
+from bot.serve.store import open_store
+from bot.serve.tasks import end
+from bot.serve.worker import Worker
 from tests.slack_standin import APP_TOKEN, BOT_TOKEN, SECRET, StandIn
 
 TEAM_ROOM = "C0TEAM"

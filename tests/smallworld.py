@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
-from bot.answering import State, answer
 from bot.chat import Conversation, Message, Person, Reply
-from bot.knowledge import KnowledgeFile, assemble
-from bot.language import is_stopword, words
-from bot.library import Edition, edition_of
-from bot.matching import Explanation, Match, WordMatch
-from bot.yamltext import read
+from bot.content.knowledge import KnowledgeFile, assemble
+from bot.content.yamltext import read
+from bot.search.language import is_stopword, words
+from bot.search.library import Edition, edition_of
+from bot.search.matching import Explanation, Match, WordMatch
+from bot.talk.answering import State, answer
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 

@@ -16,8 +16,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from bot.chat import StoreUnavailable
-from bot.journal import Journal
-from bot.store import open_store
+from bot.serve.journal import Journal
+from bot.serve.store import open_store
 from tests.fakes import message
 
 QUESTION = "Was kostet das Geheimnis? " * 3000

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from bot.journal import Journal
-from bot.store import open_store
+from bot.serve.journal import Journal
+from bot.serve.store import open_store
 from tests.conftest import new_database
 from tests.fakes import AT, eventually
 from tests.postgres import Postgres

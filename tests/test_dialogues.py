@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from bot.answering import State, answer
 from bot.chat import Conversation, Message, Outcome, Reply
-from bot.knowledge import shipped
-from bot.library import Edition, publish
+from bot.content.knowledge import shipped
+from bot.content.yamltext import read
 from bot.markup import plain
-from bot.yamltext import read
+from bot.search.library import Edition, publish
+from bot.talk.answering import State, answer
 
 FOLDER = Path(__file__).parent / "golden" / "dialogues"
 BEGIN = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)

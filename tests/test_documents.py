@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.checks import check
-from bot.knowledge import Level, load
-from bot.yamltext import read
+from bot.content.checks import check
+from bot.content.knowledge import Level, load
+from bot.content.yamltext import read
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted(

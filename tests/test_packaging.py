@@ -55,7 +55,7 @@ def run(command: Path, *arguments: str, cwd: Path) -> str:
 
 def test_the_wheel_answers_from_another_folder(installed: Path, tmp_path: Path) -> None:
     assert "Einer für Alle" in run(installed, "ask", "Was ist EfA?", cwd=tmp_path)
-    where = "import bot.knowledge; print(bot.knowledge.shipped())"
+    where = "import bot.content.knowledge; print(bot.content.knowledge.shipped())"
     shipped = Path(run(installed.parent / "python", "-c", where, cwd=tmp_path).strip())
     assert not shipped.is_relative_to(ROOT)
     assert {"README.md", "schema.json", "texts.yaml"} <= {p.name for p in shipped.iterdir()}

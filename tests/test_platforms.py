@@ -18,9 +18,9 @@ import pytest
 
 from adapters import matrix_events, matrix_render, slack_delivery, slack_intake, slack_render
 from adapters.terminal import Terminal
-from bot.answering import State, answer
 from bot.chat import Conversation, Delivery, Message, Reply
-from bot.yamltext import read
+from bot.content.yamltext import read
+from bot.talk.answering import State, answer
 from tests.slack_limits import texts
 from tests.slack_standin import ASKER, BOT, TEAM
 from tests.slack_town import edition

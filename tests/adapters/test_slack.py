@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from bot.chat import Audience, Message
-from bot.tables import inbox
+from bot.serve.tables import inbox
 from tests.slack_standin import ASKER, BOT, BOT_TOKEN, Fault, StandIn
 from tests.slack_town import Bot, bot, stand_in
 

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from adapters.slack_manifest import SHORTCUT
 from adapters.slack_render import BROWSE, CHOOSE, HOME, NOTE, RATE, REPLY, SHOW
-from bot.tables import Kind, feedback, inbox
+from bot.serve.tables import Kind, feedback, inbox
 from tests.slack_standin import BOT, Envelope, Fault, StandIn
 from tests.slack_town import TEAM_ROOM, Bot, bot, stand_in
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from bot.cli import OPERATING
 from bot.cli import lotse as lotse_command
-from bot.operations import COMMANDS
+from bot.serve.operations import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = "entries:\n- {id: a, title: A, questions: [Was ist A?], answer: A ist A.}\n"

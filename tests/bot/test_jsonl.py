@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.content.knowledge import shipped
 from bot.jsonl import MAX_LINE, MAX_QUESTION, Session, serve
-from bot.knowledge import shipped
-from bot.library import Edition, publish
+from bot.search.library import Edition, publish
 
 FIELDS = ["outcome", "entry", "text", "options", "sources", "score", "candidates", "ms"]
 OUTCOMES = {"answer", "choices", "unknown", "smalltalk"}

@@ -10,13 +10,13 @@ from typing import Any
 
 from adapters.matrix import Matrix
 from bot.config import MatrixSettings
-from bot.desk import Desk
-from bot.journal import Journal
-from bot.knowledge import shipped
-from bot.library import Edition, publish
-from bot.store import open_store
-from bot.tasks import end
-from bot.worker import Worker
+from bot.content.knowledge import shipped
+from bot.search.library import Edition, publish
+from bot.serve.desk import Desk
+from bot.serve.journal import Journal
+from bot.serve.store import open_store
+from bot.serve.tasks import end
+from bot.serve.worker import Worker
 from tests.integration.matrix.asker import Asker
 from tests.integration.matrix.homeserver import PASSWORD, SERVER_NAME, Homeserver
 

@@ -1,0 +1,1 @@
+"""What the maintainers write: entries read from YAML, and what is checked about them."""

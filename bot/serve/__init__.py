@@ -1,0 +1,1 @@
+"""What runs for days: the journal, the worker, health and the operator's commands."""
