@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bot.content.knowledge import Entry, Kind
+from bot.search.matching import LONG as READ_WHOLE
 from bot.talk.cues import Cue
 from bot.talk.deciding import Decision, decide
 from bot.talk.followups import BY_WORDS, LINKED, is_followup, linked
@@ -46,6 +47,7 @@ BETWEEN = "between:"
 
 MAX_NAME = 2  # words of a bare name
 SURE_NAME = 0.5  # confidence that a bare name beside another one needs
+LIKELY = 0.5  # confidence that the only question of a longer message needs by itself
 UNSURE = 0.8  # below this confidence two words may be two names
 
 
@@ -196,9 +198,12 @@ def _parts(turn: Turn, read: Sequence[Sentence]) -> list[Part]:
             (p.decision.entry for p in reversed(found) if p.decision.entry and p.moves), about
         )
         said = []
-    whole = decide(turn)
-    if whole.score > max(p.decision.score for p in parts) and len(parts) == 1:
-        return [Part(turn.text, whole)]
+    if len(parts) == 1 and not parts[0].follows:
+        whole, alone = decide(turn), parts[0].decision.score
+        # In a mail, what the question is about may stand before it.
+        in_mail = len(turn.said) > READ_WHOLE and alone < LIKELY
+        if whole.score > alone or in_mail:
+            return [Part(turn.text, whole)]
     answered = [p for p in parts if p.decision.entry]
     if not answered or len(turn.text) > LONG:
         parts = answered or [max(parts, key=lambda p: p.decision.score)]
@@ -228,12 +233,20 @@ def _halves(
         parts.append(part)
     if all(p.follows for p in parts):
         return _distinct(parts)
+    sure = [p for p in parts if not _is_doubtful_gap(p)]
+    if whole.decision.entry in [p.decision.entry for p in sure if p.decision.entry]:
+        parts = sure  # the whole is answered: half of it is no reason to say that it is not
     understood = [p for p in parts if p.decision.entry]
     if not understood or len(_distinct(parts)) < 2:
         return [whole]
     surest = max(p.decision.score for p in understood)
     better = whole.decision.entry and whole.decision.score >= surest
     return [whole] if better and len(understood) < len(parts) else parts
+
+
+def _is_doubtful_gap(part: Part) -> bool:
+    entry = part.decision.entry
+    return bool(entry and entry.kind is Kind.GAP and part.decision.score < UNSURE)
 
 
 def _asks_something(alone: Turn) -> bool:

@@ -194,7 +194,7 @@ async def test_reactions_rate_and_take_back(anna: Asker, bot: Bot, rooms: dict[s
     answer = await anna.answer(room, await anna.say(room, f"lotse: {QUESTION}"))
 
     async def feedback() -> tuple[int, int]:
-        stats = await bot.serve.journal.stats()
+        stats = await bot.journal.stats()
         return stats.ratings.get("up", 0), stats.ratings.get("down", 0)
 
     up, down = await feedback()
