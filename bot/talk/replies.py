@@ -144,26 +144,42 @@ def offers(view: View, entry: Entry) -> tuple[str, ...]:
 
 
 def together(view: View, entries: Sequence[Entry], *, lead: str = "") -> Reply:
-    """Several entries in one reply, each shortened; the numbers lead to the whole of each."""
-    parts = [_part(view, e, room=MAX_BODY // len(entries) - 40) for e in entries]
+    """Several entries in one reply, each shortened; the numbers lead to the whole of each.
+
+    Shown is what the first source of each says: supplements come with the whole answer.
+    """
     known = any(e.kind is Kind.ANSWER for e in entries)
-    return Reply(
+    frame = Reply(
         outcome=Outcome.ANSWER if known else Outcome.UNKNOWN,
-        body="\n\n".join(parts),
+        body="",
         lead=lead,
-        sources=tuple(dict.fromkeys(s for e in entries for s in sources(view, e))),
+        sources=tuple(dict.fromkeys(s for e in entries for s in sources(view, e)[:1])),
         notices=tuple(dict.fromkeys(n for e in entries for n in notices(view, e))),
         prompt=view.say("whole"),
         options=options(view, [e.id for e in entries]),
         entry=entries[0].id,
         rateable=True,
     )
+    room = min(MAX_BODY, MAX_REPLY - ROOM_FOR_NOTICES - len(plain(frame)))
+    parts: dict[str, str] = {}
+    for place, entry in enumerate(sorted(entries, key=lambda e: len(e.answer))):
+        share = max(room, 0) // (len(entries) - place)  # what a short answer leaves, others get
+        parts[entry.id] = _part(view, entry, room=max(share, LEAST_PART))
+        room -= len(parts[entry.id]) + 2
+    return replace(frame, body="\n\n".join(parts[e.id] for e in entries))
+
+
+ROOM_FOR_NOTICES = 60  # characters kept free for what is said beside several answers
+SUPPLEMENT = re.compile(r"\n\n(?:\*\*)?Ergänzung")  # begins what other sources say
+LEAST_PART = 150  # characters of one of several answers
 
 
 def _part(view: View, entry: Entry, *, room: int) -> str:
-    contacts = contact_lines(view, entry)
-    answer, _ = cut(entry.answer, room - len(contacts))
-    return "\n\n".join(filter(None, (f"**{escape(entry.title)}**", answer, contacts)))
+    """Title, answer and contacts of an entry in about `room` characters."""
+    contacts, title = contact_lines(view, entry), f"**{escape(entry.title)}**"
+    stated = SUPPLEMENT.split(entry.answer, maxsplit=1)[0]
+    answer, _ = cut(stated, max(room - len(contacts) - len(title), 80))
+    return "\n\n".join(filter(None, (title, answer, contacts)))
 
 
 def within_limits(reply: Reply) -> Reply:
