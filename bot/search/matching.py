@@ -27,7 +27,7 @@ FEW, MANY, VOTERS = 3, 10, 15  # most similar phrasings: of an entry, and of all
 LONG = 16  # words; longer questions are also read sentence by sentence
 SENTENCE = 3  # words; shorter sentences are no question
 CONTENT = 3  # words beside stopwords; a sentence with fewer is read with the one before it
-MOST_SENTENCES = 12  # of a long text are looked at by themselves
+MOST_SENTENCES = 8  # of a long text are looked at by themselves
 STOPWORD_COVERAGE = 0.1
 
 CERTAIN = 0.99  # at least, for a question that stands literally in one entry
