@@ -42,7 +42,7 @@ class Library:
     def refresh(self) -> bool:
         """Take over changed files; True where a new edition came in force.
 
-        Reads files and builds an index (up to a second): call it off any event loop.
+        Reads files and builds an index, which takes seconds: call it off any event loop.
         """
         seen = _fingerprint(self.folder)
         if seen == self._seen:

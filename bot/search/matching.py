@@ -146,10 +146,7 @@ class Index:
         asked = [i for i, sentence in enumerate(told) if "?" in sentence] or range(len(told))
         alone = [self._sentence(told, i) for i in asked[:MOST_SENTENCES]]
         alone = [sentence for sentence in alone if len(sentence.words) >= SENTENCE]
-        together = [
-            self._encoder.encode(" ".join(told[max(0, i - 1) : i + 1]))
-            for i in asked[:MOST_SENTENCES]
-        ]
+        together = [self._encoder.encode(_led_up_to(told, i)) for i in asked[:MOST_SENTENCES]]
         return [alone, together] if alone else [together]
 
     def _best_scores(self, texts: Iterable[Encoded]) -> dict[str, float]:
@@ -174,7 +171,7 @@ class Index:
         alone = self._encoder.encode(parts[place])
         content = sum(one.single and one.weight != STOPWORD for one in alone.found)
         if place and content < CONTENT:
-            return self._encoder.encode(f"{parts[place - 1]} {parts[place]}")
+            return self._encoder.encode(_led_up_to(parts, place))
         return alone
 
     def _reading(self, text: Encoded) -> _Reading:
@@ -277,3 +274,8 @@ class Index:
         if found.relations:
             return scale * max(self._telling[r.term] * r.similarity for r in found.relations)
         return scale * self._rarest * self._encoder.strangeness(found.word)
+
+
+def _led_up_to(told: Sequence[str], place: int) -> str:
+    """A sentence after the one before it, where there is one."""
+    return " ".join(told[max(0, place - 1) : place + 1])
